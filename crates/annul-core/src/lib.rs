@@ -1,0 +1,19 @@
+//! The pure core of annul: what a token is, what a revocation is, and when one meets the other.
+//!
+//! Nothing in this crate does I/O, reads a clock or draws a random number. Time comes in as an
+//! argument, bytes come in as arguments, and the protocol machines answer a step with what to do.
+//!
+//! ```text
+//! bytes -> UnverifiedToken -> VerifiedToken -> View::check -> Verdict -> Policy -> Decision
+//! ```
+//!
+//! Three verbs, never mixed: **verify** (signature and claims: immutable facts), **check** (the live
+//! view) and **decide** (policy).
+#![forbid(unsafe_code)]
+
+pub mod algebra;
+pub mod position;
+pub mod record;
+pub mod settings;
+pub mod target;
+pub mod time;
