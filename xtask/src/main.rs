@@ -1,1 +1,24 @@
-fn main() {}
+//! The house's own checks: `cargo xtask tidy` and `cargo xtask scenarios`.
+
+mod rows;
+mod scenarios;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_owned();
+    let outcome = match std::env::args().nth(1).as_deref() {
+        Some("tidy") => tidy::run(&root),
+        Some("scenarios") => scenarios::run(&root),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -12,8 +12,19 @@
 #![forbid(unsafe_code)]
 
 pub mod algebra;
+pub mod feed;
+pub mod fold;
+pub mod policy;
 pub mod position;
 pub mod record;
 pub mod settings;
 pub mod target;
 pub mod time;
+pub mod token;
+pub mod trust;
+pub mod verdict;
+pub mod view;
+
+pub use token::{
+    Algorithm, Claims, Expect, Facts, JwkError, Key, KeySet, TokenError, UnverifiedToken, VerifiedToken, verify_jws,
+};

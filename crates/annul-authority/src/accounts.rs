@@ -1,0 +1,197 @@
+//! Built-in accounts, for those who have no login of their own.
+
+use annul_core::algebra::{Cutoff, Reach};
+use annul_core::target::TargetKind;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::authority::{Authority, Caller};
+use crate::bounds;
+use crate::error::{Thing, VerbError};
+use crate::model::{Account, NewRevocation};
+use crate::revocations::Revoked;
+use crate::secret::Secret;
+use crate::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
+use crate::store::{MAX_PAGE, Revoke};
+use crate::tokens::CANARY;
+
+/// The client of sessions that a login opened.
+pub const LOGIN_CLIENT: &str = "annul.login";
+
+/// An account to be made.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountRequest {
+    /// The name, which is the subject of its tokens too.
+    pub username: String,
+    /// The password.
+    #[schema(value_type = String)]
+    pub password: Secret,
+}
+
+/// A new password.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordRequest {
+    /// The password.
+    #[schema(value_type = String)]
+    pub password: Secret,
+}
+
+/// A login.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The account's name.
+    pub username: String,
+    /// Its password.
+    #[schema(value_type = String)]
+    pub password: Secret,
+    /// The device it happens on.
+    #[serde(default)]
+    pub device: Option<DeviceBody>,
+    /// The audience of the tokens, a string or an array.
+    #[serde(default)]
+    pub audience: Option<OneOrMany>,
+    /// The scope wanted.
+    #[serde(default)]
+    pub scope: Option<String>,
+}
+
+/// An account.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AccountAnswer {
+    /// Its name.
+    pub username: String,
+    /// The subject of its tokens.
+    pub subject: String,
+    /// When it was made (Unix seconds).
+    pub created: u64,
+}
+
+/// The accounts, by name.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AccountList {
+    /// The accounts.
+    pub accounts: Vec<AccountAnswer>,
+}
+
+impl Authority {
+    /// Makes an account. Its name can be no client's id, so that no user can pass for a machine.
+    pub async fn create_account(&self, caller: &Caller, request: AccountRequest) -> Result<AccountAnswer, VerbError> {
+        bounds::name("username", &request.username)?;
+        if [LOGIN_CLIENT, CANARY].contains(&request.username.as_str()) {
+            return Err(VerbError::SubjectIsClient { name: request.username });
+        }
+        let password = self.passwords().hash(request.password).await?;
+        let account = Account {
+            subject: request.username.clone(),
+            username: request.username,
+            password,
+            created: self.clock().millis(),
+        };
+        self.store().add_account(caller.act("account.create", None), account.clone()).await?;
+        Ok(answer(account))
+    }
+
+    /// Logs in with name and password: opens a session and issues its first token. A name that does
+    /// not exist takes as long as a wrong password.
+    pub async fn login(&self, request: LoginRequest) -> Result<TokenAnswer, VerbError> {
+        let known = self.find_account(&request.username).await?;
+        let stored = known.as_ref().map(|account| account.password.clone());
+        let matches = self.passwords().verify(request.password, stored).await?;
+        let Some(account) = known.filter(|_| matches) else {
+            // The name is not written down: people type their passwords there.
+            self.store().note(Caller::system().act("login.failed", None), None).await?;
+            return Err(VerbError::InvalidCredentials);
+        };
+        let open = OpenSession {
+            subject: account.subject.clone(),
+            client_id: Some(LOGIN_CLIENT.to_owned()),
+            audience: request.audience,
+            device: request.device,
+            scope: request.scope,
+            ..OpenSession::default()
+        };
+        let caller = Caller::subject(&account.subject);
+        let answer = self.open_session(&caller, open).await?;
+        // The password may have been changed, or the account deleted, while it was being hashed. The
+        // change ends the sessions opened before it, so this one is looked at after it was opened.
+        let now = self.store().account(&account.username).await?;
+        if now.is_none_or(|now| now.password != account.password) {
+            self.end_session(&caller, &answer.sid, Some("the account changed".to_owned())).await?;
+            return Err(VerbError::InvalidCredentials);
+        }
+        Ok(answer)
+    }
+
+    /// An account.
+    pub async fn account(&self, username: &str) -> Result<AccountAnswer, VerbError> {
+        self.find_account(username).await?.map(answer).ok_or_else(|| unknown(username))
+    }
+
+    /// The accounts.
+    pub async fn list_accounts(&self) -> Result<AccountList, VerbError> {
+        let mut accounts: Vec<AccountAnswer> = Vec::new();
+        loop {
+            let after = accounts.last().map(|last| last.username.clone()).unwrap_or_default();
+            let page = self.store().accounts(&after).await?;
+            let is_last = page.len() < MAX_PAGE;
+            accounts.extend(page.into_iter().map(answer));
+            if is_last {
+                return Ok(AccountList { accounts });
+            }
+        }
+    }
+
+    /// Replaces a password and ends every session of the account: whoever knew the old one is out.
+    pub async fn set_password(
+        &self,
+        caller: &Caller,
+        username: &str,
+        request: PasswordRequest,
+    ) -> Result<Revoked, VerbError> {
+        let account = self.find_account(username).await?.ok_or_else(|| unknown(username))?;
+        let password = self.passwords().hash(request.password).await?;
+        self.store().set_password(caller.step("account.password", None), username, password).await?;
+        self.end_all(caller, &account.subject, "account.password", "password changed").await
+    }
+
+    /// Deletes an account and ends every session of it.
+    pub async fn delete_account(&self, caller: &Caller, username: &str) -> Result<Revoked, VerbError> {
+        let account = self.find_account(username).await?.ok_or_else(|| unknown(username))?;
+        self.store().remove_account(caller.step("account.delete", None), username).await?;
+        self.end_all(caller, &account.subject, "account.delete", "account deleted").await
+    }
+
+    async fn end_all(&self, caller: &Caller, subject: &str, action: &str, reason: &str) -> Result<Revoked, VerbError> {
+        let reason = Some(reason.to_owned());
+        let revocation = NewRevocation {
+            target: self.own_target(TargetKind::Subject, subject)?,
+            cutoff: Cutoff::Now,
+            reach: Reach::Both,
+            exp: None,
+            until: None,
+            reason: reason.clone(),
+        };
+        let revoke = Revoke { revocations: vec![revocation], keep: None };
+        let appended = self.store().revoke(caller.act(action, reason), revoke).await?;
+        self.revoked(appended).await
+    }
+
+    /// A name that cannot be an account's is not looked up, and is as unknown as any other.
+    async fn find_account(&self, username: &str) -> Result<Option<Account>, VerbError> {
+        if bounds::name("username", username).is_err() {
+            return Ok(None);
+        }
+        Ok(self.store().account(username).await?)
+    }
+}
+
+fn answer(account: Account) -> AccountAnswer {
+    AccountAnswer { username: account.username, subject: account.subject, created: account.created.floor().0 }
+}
+
+fn unknown(username: &str) -> VerbError {
+    VerbError::Unknown { what: Thing::Account, name: username.to_owned() }
+}

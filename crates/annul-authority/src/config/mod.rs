@@ -1,0 +1,454 @@
+//! The authority's configuration.
+//!
+//! Weakest first: the defaults below, `annul.toml`, environment variables named
+//! `ANNUL_SECTION__KEY`, flags. A key that nobody knows is an error that names the source and the
+//! nearest known key: a misspelt security setting must not be a setting left at its default.
+//!
+//! ```toml
+//! [server]
+//! listen = "0.0.0.0:7400"
+//! tls_cert = "/etc/annul/tls.pem"
+//! tls_key = "/etc/annul/tls.key"
+//!
+//! [tokens]
+//! issuer = "https://auth.example"
+//! audience = "api"
+//! life = "5m"
+//! ```
+
+mod error;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::span::Span;
+
+pub use error::ConfigError;
+pub use sources::Sources;
+use sources::{read_file, refuse_unknown, set};
+
+/// Everything that can be configured, one field per section of `annul.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How the server is reached.
+    pub server: ServerConfig,
+    /// Where state is kept.
+    pub store: StoreConfig,
+    /// What tokens look like.
+    pub tokens: TokensConfig,
+    /// How long sessions live.
+    pub sessions: SessionsConfig,
+    /// How the feed is served.
+    pub feed: FeedConfig,
+    /// How signing keys are kept.
+    pub keys: KeysConfig,
+    /// What is bounded, and by how much.
+    pub limits: LimitsConfig,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The certificate chain as PEM. With it and `tls_key`, the server speaks TLS only.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key as PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Serve plain HTTP beyond loopback all the same: TLS ends at a proxy in front. The feed and
+    /// every credential then travel unprotected between that proxy and here.
+    pub allow_insecure: bool,
+    /// How clients reach the server, when that is not the address it listens on: the endpoints in
+    /// `/.well-known` begin with it.
+    pub public_url: Option<String>,
+    /// How long requests in flight may take after a signal to stop; then connections are closed.
+    pub drain: Span,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `sqlite`, or `memory`: forgets everything when it stops.
+    pub kind: StoreKind,
+    /// The directory of database, lock file, master key and admin credential.
+    pub data: PathBuf,
+}
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// One file on this machine's disk, durable.
+    Sqlite,
+    /// Nothing survives the process.
+    Memory,
+}
+
+/// `[tokens]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokensConfig {
+    /// The `iss` of the authority's tokens. Fixed at the first start.
+    pub issuer: String,
+    /// The `aud` of a token whose request names none.
+    pub audience: String,
+    /// How long an access token lives.
+    pub life: Span,
+    /// `ES256`, `EdDSA`, `RS256` or `PS256`.
+    pub algorithm: String,
+    /// The longest life any own token may have; verifiers refuse longer ones.
+    pub longest_life: Span,
+    /// The largest leeway any verifier may be configured with.
+    pub max_leeway: Span,
+    /// By how much any two clocks of the deployment may differ.
+    pub clock_skew: Span,
+    /// The claims that can be revoked by, besides the registered names.
+    pub claims: Vec<String>,
+    /// Those of `claims` on which an entry makes every route ask.
+    pub ask_on: Vec<String>,
+}
+
+/// `[sessions]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionsConfig {
+    /// How long a session may stay unused.
+    pub idle: Span,
+    /// How long a session may live at all.
+    pub absolute: Span,
+}
+
+/// `[feed]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeedConfig {
+    /// How often an open stream shows that it is alive.
+    pub heartbeat: Span,
+    /// How long a signing key is published before its first use, unless every counted verifier has
+    /// it earlier.
+    pub key_lead: Span,
+    /// How many of the newest records are served from memory.
+    pub ring: u32,
+    /// How many streams may be open at once.
+    pub streams: u32,
+    /// How many snapshots may be in flight at once.
+    pub snapshots: u32,
+    /// How often the keys of a foreign issuer given by URL are fetched.
+    pub jwks_refresh: Span,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeysConfig {
+    /// The file with the master key under which signing keys are encrypted. Without it one is made
+    /// beside the data, where it protects nothing.
+    pub master_key: Option<PathBuf>,
+}
+
+/// `[limits]`: bytes, and requests per second. Each scope is a lane of its own for each client, so
+/// a client that floods one lane can still use the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Bytes a request body may have.
+    pub body: u32,
+    /// How long a request body may take to arrive.
+    pub request: Span,
+    /// Connections that may be open at once.
+    pub connections: u32,
+    /// `annul.issue` requests of one client per second.
+    pub issue: u32,
+    /// `annul.revoke` requests of one client per second.
+    pub revoke: u32,
+    /// `annul.read` requests of one client per second.
+    pub read: u32,
+    /// `annul.follow` requests of one client per second.
+    pub follow: u32,
+    /// `annul.admin` requests of one client per second.
+    pub admin: u32,
+    /// Logins from one address per second, and half as many for one username.
+    pub login: u32,
+    /// Other requests without a valid credential from one address per second.
+    pub anonymous: u32,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            tls_cert: None,
+            tls_key: None,
+            allow_insecure: false,
+            public_url: None,
+            drain: Span::seconds(10),
+        }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { kind: StoreKind::Sqlite, data: PathBuf::from("./annul-data") }
+    }
+}
+
+impl Default for TokensConfig {
+    fn default() -> Self {
+        Self {
+            issuer: "http://127.0.0.1:7400".to_owned(),
+            audience: "api".to_owned(),
+            life: Span::seconds(300),
+            algorithm: "ES256".to_owned(),
+            longest_life: Span::seconds(900),
+            max_leeway: Span::seconds(60),
+            clock_skew: Span::seconds(5),
+            claims: vec!["roles".to_owned(), "scope".to_owned(), "tenant".to_owned()],
+            ask_on: Vec::new(),
+        }
+    }
+}
+
+impl Default for SessionsConfig {
+    fn default() -> Self {
+        Self { idle: Span::seconds(14 * 86_400), absolute: Span::seconds(90 * 86_400) }
+    }
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat: Span::seconds(1),
+            key_lead: Span::seconds(600),
+            ring: 100_000,
+            streams: 10_000,
+            snapshots: 32,
+            jwks_refresh: Span::seconds(300),
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            body: 64 * 1024,
+            request: Span::seconds(30),
+            connections: 20_000,
+            issue: 5000,
+            revoke: 2000,
+            read: 5000,
+            follow: 2000,
+            admin: 50,
+            login: 10,
+            anonymous: 200,
+        }
+    }
+}
+
+/// Prefix of the environment variables that are settings.
+const ENVIRONMENT_PREFIX: &str = "ANNUL_";
+
+impl Config {
+    /// Reads and merges `sources`, weakest first, and checks the result.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let known = Self::known_keys();
+        let mut merged = toml::Table::new();
+        if let Some(path) = &sources.file {
+            let table = read_file(path)?;
+            refuse_unknown(&table, &known, path)?;
+            merged = table;
+        }
+        for (name, value) in &sources.environment {
+            let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+            let Some((section, key)) = rest.split_once("__") else { continue };
+            let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            set(&mut merged, &known, &key, value, &format!("environment variable {name}"))?;
+        }
+        for (key, value) in &sources.flags {
+            set(&mut merged, &known, key, value, "command line")?;
+        }
+        let config: Self = toml::Value::Table(merged)
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::Invalid { detail: error.message().to_owned() })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the server listens on loopback only.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.server.listen.ip().is_loopback()
+    }
+
+    /// Whether the server speaks TLS.
+    #[must_use]
+    pub const fn has_tls(&self) -> bool {
+        self.server.tls_cert.is_some()
+    }
+
+    /// What one key alone cannot show: settings that contradict each other.
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key: &'static str, why: &'static str| Err(ConfigError::Refused { key, why });
+        if self.tokens.issuer.is_empty() {
+            return refuse("tokens.issuer", "it names the authority in every token and cannot be empty");
+        }
+        if self.tokens.audience.is_empty() {
+            return refuse("tokens.audience", "a token without audience would be accepted by everybody");
+        }
+        if self.tokens.life.as_secs() == 0 {
+            return refuse("tokens.life", "a token lives at least one second");
+        }
+        if self.tokens.life > self.tokens.longest_life {
+            return refuse("tokens.life", "it is longer than tokens.longest_life, so every verifier would refuse it");
+        }
+        if let Some(claim) = self.tokens.ask_on.iter().find(|claim| !self.tokens.claims.contains(claim)) {
+            return Err(ConfigError::AskOnUnknown { claim: claim.clone() });
+        }
+        if self.sessions.idle.as_secs() == 0 || self.sessions.absolute < self.sessions.idle {
+            return refuse("sessions.idle", "it is at least a second and at most sessions.absolute");
+        }
+        if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
+            return refuse("server.tls_cert", "tls_cert and tls_key are given together");
+        }
+        if self.feed.heartbeat.0.is_zero() {
+            return refuse("feed.heartbeat", "it is at least a millisecond");
+        }
+        if self.limits.body < MIN_BODY {
+            return refuse("limits.body", "a report or a key set needs at least 4096 bytes");
+        }
+        if !self.is_loopback() && !self.has_tls() && !self.server.allow_insecure {
+            return Err(ConfigError::PlainBeyondLoopback { listen: self.server.listen });
+        }
+        Ok(())
+    }
+
+    /// Every key with a value of its type. `Option`s are filled, for a serialised `None` is no key.
+    fn known_keys() -> toml::Table {
+        let mut full = Self::default();
+        full.server.tls_cert = Some(PathBuf::new());
+        full.server.tls_key = Some(PathBuf::new());
+        full.server.public_url = Some(String::new());
+        full.keys.master_key = Some(PathBuf::new());
+        toml::Table::try_from(&full).expect("the configuration holds only strings, numbers, booleans and arrays")
+    }
+}
+
+/// The smallest `limits.body` with which the protocol itself still works.
+const MIN_BODY: u32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, Sources) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("annul.toml");
+        std::fs::write(&path, text).unwrap();
+        (dir, Sources { file: Some(path), ..Sources::default() })
+    }
+
+    fn pair(key: &str, value: &str) -> (String, String) {
+        (key.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_over_the_file_over_the_defaults() {
+        let (_dir, mut sources) = file("[tokens]\nlife = \"1m\"\naudience = \"shop\"\nissuer = \"https://file\"\n");
+        sources.environment =
+            vec![pair("ANNUL_TOKENS__LIFE", "2m"), pair("ANNUL_TOKENS__ISSUER", "https://env"), pair("ANNUL_URL", "x")];
+        sources.flags = vec![pair("tokens.life", "3m"), pair("tokens.claims", "roles, tenant")];
+        let config = Config::load(&sources).unwrap();
+        assert_eq!(config.tokens.life, Span::seconds(180));
+        assert_eq!(config.tokens.issuer, "https://env");
+        assert_eq!(config.tokens.audience, "shop");
+        assert_eq!(config.tokens.claims, ["roles", "tenant"]);
+        assert_eq!(config.sessions, SessionsConfig::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest_known_one() {
+        let (_dir, sources) = file("[tokens]\nlongest_live = \"1m\"\n");
+        let error = Config::load(&sources).unwrap_err();
+        let ConfigError::UnknownKey { key, nearest, .. } = &error else { panic!("{error}") };
+        assert_eq!((key.as_str(), nearest.as_str()), ("tokens.longest_live", "tokens.longest_life"));
+
+        let (_dir, sources) = file("[tokens_]\n");
+        let ConfigError::UnknownKey { nearest, .. } = Config::load(&sources).unwrap_err() else { panic!() };
+        assert_eq!(nearest, "tokens");
+
+        let sources = Sources { environment: vec![pair("ANNUL_SERVER__LISTN", "x")], ..Sources::default() };
+        let ConfigError::UnknownKey { nearest, source, .. } = Config::load(&sources).unwrap_err() else { panic!() };
+        assert_eq!(nearest, "server.listen");
+        assert!(source.contains("ANNUL_SERVER__LISTN"));
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_is_refused_unless_it_is_asked_for() {
+        let mut sources = Sources { flags: vec![pair("server.listen", "0.0.0.0:7400")], ..Sources::default() };
+        assert!(matches!(Config::load(&sources), Err(ConfigError::PlainBeyondLoopback { .. })));
+        sources.flags.push(pair("server.allow_insecure", "true"));
+        assert!(Config::load(&sources).is_ok());
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        for (key, value) in [
+            ("tokens.issuer", ""),
+            ("tokens.audience", ""),
+            ("tokens.life", "1h"),
+            ("tokens.life", "five"),
+            ("tokens.ask_on", "plan"),
+            ("sessions.idle", "0s"),
+            ("server.tls_cert", "cert.pem"),
+            ("server.allow_insecure", "yes"),
+            ("limits.body", "1"),
+            ("limits.issue", "many"),
+            ("store.kind", "oracle"),
+            ("server.listen", "localhost"),
+        ] {
+            let sources = Sources { flags: vec![pair(key, value)], ..Sources::default() };
+            let error = Config::load(&sources).map(|_| ()).unwrap_err().to_string();
+            assert!(!error.is_empty(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_or_not_there_is_named() {
+        let (_dir, sources) = file("[tokens\n");
+        assert!(matches!(Config::load(&sources), Err(ConfigError::NotToml { .. })));
+        let sources = Sources { file: Some(PathBuf::from("/nonexistent/annul.toml")), ..Sources::default() };
+        assert!(matches!(Config::load(&sources), Err(ConfigError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn the_defaults_are_a_configuration() {
+        assert_eq!(Config::load(&Sources::default()), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_page_names_every_key_with_its_default() {
+        let page = include_str!("../../../../docs/reference/configuration.md");
+        let defaults = toml::Table::try_from(Config::default()).unwrap();
+        let text = |value: &toml::Value| match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Array(items) => items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(","),
+            other => other.to_string(),
+        };
+        let mut rows = 0;
+        for (section, keys) in &Config::known_keys() {
+            for key in keys.as_table().unwrap().keys() {
+                let default = defaults.get(section).and_then(|section| section.get(key)).map(text).unwrap_or_default();
+                let cell = if default.is_empty() { String::new() } else { format!("`{default}` ") };
+                let row = format!("| `{section}.{key}` | {cell}|");
+                assert!(page.contains(&row), "the page lacks the row {row}");
+                rows += 1;
+            }
+        }
+        assert_eq!(page.lines().filter(|line| line.starts_with("| `")).count(), rows, "the page has rows for no key");
+    }
+}

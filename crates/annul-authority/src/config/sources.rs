@@ -1,0 +1,114 @@
+//! Where settings come from, and how a text becomes a setting.
+
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+
+/// Where settings come from, besides the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The configuration file. It must exist when named here.
+    pub file: Option<PathBuf>,
+    /// Environment variables; those not named `ANNUL_SECTION__KEY` are left alone.
+    pub environment: Vec<(String, String)>,
+    /// Flags as `section.key` and value, both as text.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// The process's environment and `annul.toml` in the working directory, if there is one.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let file = PathBuf::from("annul.toml");
+        Self {
+            file: file.exists().then_some(file),
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            flags: Vec::new(),
+        }
+    }
+}
+
+/// Bytes a configuration file may have; a larger one is some other file.
+const MAX_FILE: u64 = 1024 * 1024;
+
+pub(super) fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
+    let unreadable = |detail: String| ConfigError::Unreadable { path: path.to_owned(), detail };
+    let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+    if size > MAX_FILE {
+        return Err(unreadable(format!("it has {size} bytes, a configuration at most {MAX_FILE}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    text.parse().map_err(|error: toml::de::Error| ConfigError::NotToml {
+        path: path.to_owned(),
+        detail: error.to_string().trim_end().to_owned(),
+    })
+}
+
+pub(super) fn refuse_unknown(table: &toml::Table, known: &toml::Table, path: &Path) -> Result<(), ConfigError> {
+    let source = path.display().to_string();
+    for (section, value) in table {
+        let (Some(toml::Value::Table(keys)), toml::Value::Table(given)) = (known.get(section), value) else {
+            return Err(unknown(section, known, &source));
+        };
+        if let Some(key) = given.keys().find(|key| !keys.contains_key(*key)) {
+            return Err(unknown(&format!("{section}.{key}"), known, &source));
+        }
+    }
+    Ok(())
+}
+
+/// Sets `section.key` to what `text` says, read as the type that the key has.
+pub(super) fn set(
+    merged: &mut toml::Table,
+    known: &toml::Table,
+    key: &str,
+    text: &str,
+    source: &str,
+) -> Result<(), ConfigError> {
+    let (section, name) = key.split_once('.').ok_or_else(|| unknown(key, known, source))?;
+    let sample = known.get(section).and_then(|section| section.get(name)).ok_or_else(|| unknown(key, known, source))?;
+    let wrong = |takes| ConfigError::Value { key: key.to_owned(), source: source.to_owned(), takes };
+    let value = match sample {
+        toml::Value::Integer(_) => toml::Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
+        toml::Value::Boolean(_) => toml::Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+        toml::Value::Array(_) => toml::Value::Array(
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(toml::Value::from).collect(),
+        ),
+        _ => toml::Value::from(text),
+    };
+    let section = merged.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    if let toml::Value::Table(section) = section {
+        section.insert(name.to_owned(), value);
+    }
+    Ok(())
+}
+
+fn unknown(key: &str, known: &toml::Table, source: &str) -> ConfigError {
+    let nearest = known
+        .iter()
+        .flat_map(|(section, keys)| {
+            let keys = keys.as_table().into_iter().flat_map(toml::Table::keys);
+            let dotted = keys.map(move |key| format!("{section}.{key}"));
+            std::iter::once(section.clone()).chain(dotted)
+        })
+        .min_by_key(|candidate| edits(key, candidate))
+        .unwrap_or_default();
+    ConfigError::UnknownKey { key: key.to_owned(), source: source.to_owned(), nearest }
+}
+
+/// The number of single-byte edits between two keys (Levenshtein).
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.bytes().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}

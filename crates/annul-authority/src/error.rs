@@ -1,0 +1,407 @@
+//! What can go wrong in a domain verb: a stable code, what happened and what was left unharmed, and
+//! what to do about it. Status codes belong to `http/`, which maps the [`ErrorKind`].
+
+use std::time::Duration;
+
+use annul_core::algebra::Refusal;
+use annul_core::fold::NotAdmitted;
+use annul_core::target::TargetError;
+use annul_core::time::UnixSeconds;
+use annul_core::token::{JwkError, TokenError};
+
+use crate::sealing::SealError;
+use crate::signing::SigningError;
+use crate::store::{Refused, StoreError};
+
+/// What kind of failure an error is, for whoever answers the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request cannot be carried out as it stands; repeating it changes nothing.
+    Invalid,
+    /// Whoever asks did not prove who they are.
+    Unauthorised,
+    /// Whoever asks is known and may not.
+    Forbidden,
+    /// What is named does not exist.
+    NotFound,
+    /// What is asked contradicts what is there.
+    Conflict,
+    /// The authority cannot do it now, whoever asks.
+    Unavailable,
+    /// Too much is asked at once; the same request will do later.
+    Busy,
+}
+
+/// Why a verb did not do what it was asked. Unless the text says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerbError {
+    /// A member of the request is outside its form or bounds.
+    #[error("{member} {why}; nothing was changed")]
+    Invalid {
+        /// The member's name.
+        member: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A text is not a target.
+    #[error("{text:?} is not a target: {error}; nothing was revoked")]
+    Target {
+        /// The text, cut to a length that fits a line.
+        text: String,
+        /// What is wrong with it.
+        error: TargetError,
+    },
+    /// Neither targets nor a token were named, or both.
+    #[error("a revocation names either targets or a token; nothing was revoked")]
+    NothingNamed,
+    /// A kill names one key.
+    #[error("a call kills one key at a time and keeps no session; nothing was revoked")]
+    OneKeyAtATime,
+    /// The reach does not go with the cutoff or the issuer.
+    #[error("{what} cannot have the reach that was asked for; nothing was revoked")]
+    Reach {
+        /// What does not go with it.
+        what: &'static str,
+    },
+    /// A session is to be kept on a foreign issuer or from a revocation that reaches no session.
+    #[error("a session is kept from a `now` that reaches sessions of our own issuer only; nothing was revoked")]
+    NothingToKeepFrom,
+    /// A claim is one that the authority sets itself.
+    #[error("the claim {name:?} is set by the authority; nothing was changed")]
+    ClaimReserved {
+        /// The claim's name.
+        name: String,
+    },
+    /// A token is not one of ours or of an accepted issuer, or is damaged or out of date.
+    #[error("the token was refused: {0}; nothing was changed")]
+    Token(TokenError),
+    /// A bearer's own token does not prove who they are.
+    #[error("the token was refused: {0}")]
+    Bearer(TokenError),
+    /// An own token that something revokes.
+    #[error("the token is revoked by the entry at {}", .0.at)]
+    TokenRevoked(Refusal),
+    /// A token about to be issued could not be: it would be refused.
+    #[error("no token was issued, for it would be refused: {0}")]
+    Unissuable(TokenError),
+    /// A token about to be issued is already revoked.
+    #[error("no token was issued, for the entry at {} revokes it by its {}; nothing was ended by this", .0.at, .0.kind)]
+    IssueRevoked(Refusal),
+    /// The session has ended, or something revokes it.
+    #[error("the session is over{}; nothing was ended by this", by(.0))]
+    SessionRevoked(Option<Refusal>),
+    /// The session was idle for too long or has reached its greatest age.
+    #[error("the session has reached the end of its life")]
+    SessionExpired,
+    /// There is no such session.
+    #[error("there is no such session")]
+    SessionUnknown,
+    /// A subject has the name of a client.
+    #[error("{name:?} is the id of a client and can be no user; nothing was created")]
+    SubjectIsClient {
+        /// The name.
+        name: String,
+    },
+    /// Name and password do not belong together, or there is no such account.
+    #[error("name and password do not match")]
+    InvalidCredentials,
+    /// The client's id and secret do not belong together.
+    #[error("client id and secret do not match")]
+    InvalidClient,
+    /// The client lacks a scope.
+    #[error("the client lacks the scope {scope}")]
+    InsufficientScope {
+        /// The scope.
+        scope: String,
+    },
+    /// A client asks for a scope that is not its own.
+    #[error("the client may not ask for the scope {scope:?}; no token was issued")]
+    InvalidScope {
+        /// The scope.
+        scope: String,
+    },
+    /// The last client with `annul.admin` cannot be deleted.
+    #[error("{client:?} is the last client with annul.admin; it was not deleted")]
+    LastAdmin {
+        /// The client.
+        client: String,
+    },
+    /// A password is too short or too long.
+    #[error("a password has at least 8 characters and at most 1024 bytes; nothing was changed")]
+    PasswordLength,
+    /// Nothing of that name exists.
+    #[error("there is no {what} {name:?}; nothing was changed")]
+    Unknown {
+        /// What was looked for.
+        what: Thing,
+        /// Its name.
+        name: String,
+    },
+    /// A document is not a key set, or a key in it was refused.
+    #[error("{}; the issuer was left as it was", refused_key(.kid.as_deref(), .error))]
+    KeyRefused {
+        /// The key's `kid`, if it has one.
+        kid: Option<String>,
+        /// Why.
+        error: JwkError,
+    },
+    /// A document holds no key that can be used.
+    #[error("the key set holds no key that can be used; the issuer was left as it was")]
+    NoUsableKey,
+    /// The reserve key is too young to sign.
+    #[error(
+        "the reserve key was published less than the key lead ago and may not sign before {ready_at}; nothing was rotated"
+    )]
+    ReserveNotReady {
+        /// When it may.
+        ready_at: UnixSeconds,
+    },
+    /// Several keys answer to one `kid`.
+    #[error("several issuers have a key {kid:?}; nothing was killed")]
+    KeyAmbiguous {
+        /// The name.
+        kid: String,
+    },
+    /// Too many passwords are being hashed.
+    #[error("too many logins are in progress; nothing was changed")]
+    Busy,
+    /// The keys changed again and again while a token was issued.
+    #[error("the signing keys are changing; no token was issued")]
+    KeysChanging,
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes; nothing was changed")]
+    NoRandomness,
+    /// Something sealed cannot be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A key could not be made or used.
+    #[error("{0}; nothing was changed")]
+    Signing(#[from] SigningError),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What kinds of thing a caller may name and be wrong about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A revocation, by position.
+    Revocation,
+    /// A client, by id.
+    Client,
+    /// An account, by name.
+    Account,
+    /// An accepted issuer.
+    Issuer,
+    /// A signing key, by `kid`.
+    Key,
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Revocation => "revocation",
+            Self::Client => "client",
+            Self::Account => "account",
+            Self::Issuer => "accepted issuer",
+            Self::Key => "key",
+        })
+    }
+}
+
+impl VerbError {
+    /// The error's stable name, as programs compare it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.entry().0
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.entry().1
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        self.entry().2
+    }
+
+    /// When the same request may do, for those errors where it may.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        matches!(self.kind(), ErrorKind::Busy | ErrorKind::Unavailable).then_some(RETRY_AFTER)
+    }
+
+    /// The entry behind a refusal, for whoever may know it.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::TokenRevoked(refusal) | Self::IssueRevoked(refusal) | Self::SessionRevoked(Some(refusal)) => {
+                Some(*refusal)
+            }
+            Self::Store(StoreError::Refused(Refused::Revoked(refusal))) => Some(*refusal),
+            _ => None,
+        }
+    }
+
+    fn entry(&self) -> (&'static str, ErrorKind, &'static str) {
+        use ErrorKind::{Conflict, Forbidden, Invalid, NotFound, Unauthorised, Unavailable};
+        match self {
+            Self::Invalid { .. } => ("request_invalid", Invalid, "correct the member named and send the request again"),
+            Self::Target { .. } => (
+                "target_invalid",
+                Invalid,
+                "write a target as kind:name, such as subject:alice or device:alice/phone-1",
+            ),
+            Self::NothingNamed => ("nothing_named", Invalid, "give `targets` or `token`, and not both"),
+            Self::OneKeyAtATime => ("one_key_at_a_time", Invalid, "name one key per call, and no `keep`"),
+            Self::Reach { .. } => (
+                "reach_not_allowed",
+                Invalid,
+                "leave the reach out: `before` always reaches both, and the sessions of a foreign issuer are not ours",
+            ),
+            Self::NothingToKeepFrom => (
+                "keep_needs_now",
+                Invalid,
+                "use `keep` with cutoff `now` and reach `sessions` or `both`, on our own issuer",
+            ),
+            Self::ClaimReserved { .. } => {
+                ("claim_reserved", Invalid, "leave it out; registered claims have their own members in the request")
+            }
+            Self::Token(error) => (error.code(), Invalid, "send a token of this authority or of an issuer it accepts"),
+            Self::Bearer(error) => (error.code(), Unauthorised, "log in again"),
+            Self::TokenRevoked(_) => ("token_revoked", Unauthorised, "log in again"),
+            Self::Unissuable(error) => (error.code(), Invalid, "ask for fewer or shorter claims"),
+            Self::IssueRevoked(_) => {
+                ("session_revoked", Forbidden, "log in again, or lift the entry if it should not stand")
+            }
+            Self::SessionRevoked(_) => {
+                ("session_revoked", Forbidden, "the user logs in again, which opens a new session")
+            }
+            Self::SessionExpired => ("session_expired", Forbidden, "the user logs in again, which opens a new session"),
+            Self::SessionUnknown => {
+                ("session_unknown", NotFound, "check the sid; sessions are forgotten some time after their end")
+            }
+            Self::SubjectIsClient { .. } => {
+                ("name_taken", Conflict, "choose another name: users and clients share one name space")
+            }
+            Self::InvalidCredentials => ("invalid_credentials", Unauthorised, "check name and password"),
+            Self::InvalidClient => ("invalid_client", Unauthorised, "check client id and secret"),
+            Self::InsufficientScope { .. } => ("insufficient_scope", Forbidden, "use a client that has the scope"),
+            Self::InvalidScope { .. } => ("invalid_scope", Invalid, "ask for scopes the client was created with"),
+            Self::LastAdmin { .. } => ("last_admin", Conflict, "create another client with annul.admin first"),
+            Self::PasswordLength => ("password_length", Invalid, "choose a password within the bounds"),
+            Self::Unknown { what, .. } => match what {
+                Thing::Revocation => ("revocation_unknown", NotFound, "list the revocations; old ones are forgotten"),
+                Thing::Client => ("client_unknown", NotFound, "list the clients"),
+                Thing::Account => ("account_unknown", NotFound, "list the accounts"),
+                Thing::Issuer => ("issuer_unknown", NotFound, "add the issuer first, spelt exactly as its `iss`"),
+                Thing::Key => ("key_unknown", NotFound, "list the keys; a key is named by its kid or thumbprint"),
+            },
+            Self::KeyRefused { .. } => ("key_refused", Invalid, "ask the issuer for a key set without this key"),
+            Self::NoUsableKey => (
+                "no_usable_key",
+                Invalid,
+                "check that the document is a JWK Set with public signing keys that are not killed",
+            ),
+            Self::ReserveNotReady { .. } => (
+                "reserve_not_ready",
+                Conflict,
+                "wait until then, or until every verifier has applied the key; a kill does not wait",
+            ),
+            Self::KeyAmbiguous { .. } => {
+                ("kid_ambiguous", Conflict, "revoke the target issuer:NAME/key:KID instead, which names the issuer")
+            }
+            Self::Busy => ("busy", ErrorKind::Busy, "try again in a moment"),
+            Self::KeysChanging => ("keys_changing", Unavailable, "try again in a moment"),
+            Self::NoRandomness => ("no_randomness", Unavailable, "check the system's random number generator"),
+            Self::Seal(error) => (error.code(), Unavailable, error.hint()),
+            Self::Signing(_) => ("signing_failed", Unavailable, "see the authority's log, then try again"),
+            Self::Store(error) => store_entry(error),
+        }
+    }
+}
+
+/// A store that is full or a queue that is busy is worth asking again after this long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+fn store_entry(error: &StoreError) -> (&'static str, ErrorKind, &'static str) {
+    use ErrorKind::Unavailable;
+    let (kind, hint) = match error {
+        StoreError::Refused(refused) => refused_entry(refused),
+        StoreError::DiskFull => {
+            (Unavailable, "make space on the data directory's disk; writes then go on by themselves")
+        }
+        StoreError::Corrupt { .. } => (Unavailable, "stop the authority and restore the data from a backup"),
+        StoreError::NotBootstrapped => (Unavailable, "start the authority, which creates the log"),
+        StoreError::Closed => (Unavailable, "start the authority again and repeat with the same idempotency key"),
+        _ => (Unavailable, "see the authority's log, then repeat with the same idempotency key"),
+    };
+    (error.code(), kind, hint)
+}
+
+fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Conflict, Forbidden, Invalid, NotFound};
+    match refused {
+        Refused::SessionUnknown => (NotFound, "check the sid; sessions are forgotten some time after their end"),
+        Refused::SessionExists => (Conflict, "leave the choice of the sid to the authority"),
+        Refused::SessionTooLong { .. } => (Invalid, "ask for a shorter session"),
+        Refused::AuthTimeOutOfRange { .. } => {
+            (Invalid, "give the time at which the user proved who they are, or leave it out")
+        }
+        Refused::TooManyTargets { .. } => (Invalid, "ask for fewer values in the claims that can be revoked by"),
+        Refused::TooManyAncestors => (Invalid, "exchange a token nearer to the original login"),
+        Refused::Revoked(_) => (Forbidden, "log in again, or lift the entry if it should not stand"),
+        Refused::SubjectBlocked { .. } => (Forbidden, "unblock the subject first"),
+        Refused::NotASubject => (Invalid, "name a subject"),
+        Refused::NotBlocked => (Conflict, "nothing is to be done"),
+        Refused::NotAdmitted(NotAdmitted::OnlyAlways { .. }) | Refused::SessionEnded => {
+            (Invalid, "leave the cutoff out or ask for `always`")
+        }
+        Refused::NotAdmitted(NotAdmitted::InTheFuture { .. }) => {
+            (Invalid, "give a time that has passed; `now` revokes everything up to this moment")
+        }
+        Refused::NotAdmitted(_) => (Invalid, "leave the reach out, or ask for `access` or `both`"),
+        Refused::KeepNeedsNow => (Invalid, "use `keep` with the cutoff `now`"),
+        Refused::UntilTooEarly { .. } | Refused::UntilNotAllowed => (Invalid, "leave `until` out: it is computed"),
+        Refused::EntryCount { .. } => (Invalid, "split the targets over several calls"),
+        Refused::TooManyWithoutUntil { .. } => {
+            (Conflict, "lift revocations that are no longer needed, or ask for `now`, which ends by itself")
+        }
+        Refused::RevocationUnknown { .. } => (NotFound, "list the revocations; old ones are forgotten"),
+        Refused::NotLiftable { .. } => {
+            (Conflict, "use the verb that made it, such as unblock; killed keys and ended sessions stay dead")
+        }
+        Refused::IssuerUnknown { .. } => (NotFound, "add the issuer first, spelt exactly as its `iss`"),
+        Refused::OwnIssuer => (Conflict, "use the key verbs for this authority's own keys"),
+        Refused::KeyUnknown { .. } => (NotFound, "list the keys; a key is named by its kid or thumbprint"),
+        Refused::KeyExists { .. } | Refused::KeyState { .. } => (Conflict, "list the keys and try again"),
+        Refused::NotAKey => (Invalid, "name a key"),
+        Refused::SettingsConflict { .. } => (Conflict, "read the settings and try again"),
+        Refused::RecordTooLong => (Invalid, "ask for less in one call"),
+        Refused::AccountExists | Refused::ClientExists | Refused::NameTaken => {
+            (Conflict, "choose another name: accounts and clients share one name space")
+        }
+        Refused::AccountUnknown => (NotFound, "list the accounts"),
+        Refused::ClientUnknown => (NotFound, "list the clients"),
+        Refused::IdempotencyConflict => (Conflict, "use a new idempotency key for every new request"),
+        #[expect(unreachable_patterns, reason = "a refusal added later is a conflict until it has a hint of its own")]
+        _ => (Conflict, "read the state and try again"),
+    }
+}
+
+fn by(refusal: &Option<Refusal>) -> String {
+    refusal
+        .map(|refusal| format!(": the entry at {} revokes it by its {}", refusal.at, refusal.kind))
+        .unwrap_or_default()
+}
+
+fn refused_key(kid: Option<&str>, error: &JwkError) -> String {
+    match kid {
+        Some(kid) => format!("the key {kid:?} was refused: {error}"),
+        None => format!("the key set was refused: {error}"),
+    }
+}

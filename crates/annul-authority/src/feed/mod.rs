@@ -1,0 +1,489 @@
+//! The feed's shell: it connects the store to core's [`FeedLog`], holds the lock and does the waiting.
+//!
+//! ```text
+//! store ── committed ──▶ follow: lines ──▶ FeedLog (ring) ──▶ changes, streams: one cursor each
+//!   ▲                                        ▲
+//!   └── head, read after a report came in ── reports ──▶ confirmations
+//! ```
+//!
+//! Nothing is queued per follower. A stream is polled only while its socket has room, so a slow
+//! reader is a cursor that lags behind and costs nobody else anything (I19).
+
+mod connection;
+mod refusal;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use annul_core::feed::frame::FRAME_BYTES;
+use annul_core::feed::head::FeedSigner;
+use annul_core::feed::log::{
+    Acknowledged, Ask, CanaryHeard, Changes, Confirmation, FeedLog, FeedLogConfig, LogPoint, ReplicaId, ReplicaStatus,
+    StoredLine,
+};
+use annul_core::feed::report::{Introduction, ReplicaState, Report};
+use annul_core::feed::snapshot::Snapshot;
+use annul_core::position::Position;
+use annul_core::record::Chain;
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::authority::Authority;
+use crate::clock::Clock;
+use crate::config::FeedConfig;
+use crate::metrics::Metrics;
+use crate::store::{LogState, Store, StoreError};
+
+use connection::Connection;
+pub use refusal::{FeedRefusal, FeedStartError};
+
+/// How the feed is served.
+#[derive(Clone, Debug)]
+pub struct FeedOptions {
+    /// How often a quiet stream shows that it is alive.
+    pub heartbeat: Duration,
+    /// Records held in memory.
+    pub ring: usize,
+    /// Streams open at once.
+    pub streams: usize,
+    /// Snapshots in flight at once.
+    pub snapshots: usize,
+}
+
+impl FeedOptions {
+    /// What the configuration says.
+    #[must_use]
+    pub const fn of(config: &FeedConfig) -> Self {
+        Self {
+            heartbeat: config.heartbeat.0,
+            ring: config.ring as usize,
+            streams: config.streams as usize,
+            snapshots: config.snapshots as usize,
+        }
+    }
+}
+
+/// The feed of one authority. Clones are the same feed.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    log: Mutex<FeedLog>,
+    store: Arc<dyn Store>,
+    signer: Arc<FeedSigner>,
+    clock: Clock,
+    issuer: String,
+    options: FeedOptions,
+    /// Bumped when there are records or canaries that were not there before.
+    news: watch::Sender<u64>,
+    /// Bumped with every report.
+    reports: watch::Sender<u64>,
+    streams: Arc<Semaphore>,
+    snapshots: Arc<Semaphore>,
+    /// The last snapshot built; whoever holds the lock is building the next.
+    snapshot: tokio::sync::Mutex<Option<BuiltSnapshot>>,
+    follows: AtomicBool,
+    closed: AtomicBool,
+    refusals: AtomicUsize,
+}
+
+struct BuiltSnapshot {
+    at: Position,
+    built: Instant,
+    bytes: Bytes,
+}
+
+/// Where a follower stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerAt {
+    /// The position of the last record it has; the place before the first one when left out.
+    pub after: Option<Position>,
+    /// The chain there.
+    pub chain: Option<Chain>,
+}
+
+/// Lines read from the store in one go while the ring is filled.
+const FILL_STEP: usize = 1000;
+/// How soon following is tried again after the store failed.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often silent replicas are forgotten.
+const TICK: Duration = Duration::from_secs(60);
+/// How old a built snapshot may be and still be handed out: it spares the store when many followers
+/// start at once, and whoever takes it catches up from the ring.
+const SNAPSHOT_AGE: Duration = Duration::from_secs(2);
+/// Bytes of a snapshot handed to a connection at once.
+const SNAPSHOT_CHUNK: usize = 64 * 1024;
+/// How long a request may wait for the ring to reach what the store has.
+const RING_LAG: Duration = Duration::from_secs(2);
+/// How often a wait for confirmation looks at the clock: ages run out without anyone reporting.
+const CONFIRM_STEP: Duration = Duration::from_millis(200);
+/// The most seconds by which a refused follower is told to wait.
+const BUSY_SPREAD: usize = 5;
+
+impl Feed {
+    /// The feed with its ring filled from the store, and the future that keeps it following.
+    pub async fn start(
+        authority: &Authority,
+        options: FeedOptions,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), FeedStartError> {
+        let store = Arc::clone(authority.store());
+        let commits = store.committed();
+        let log = store.log().await?;
+        let config = FeedLogConfig {
+            ring_records: options.ring.max(1),
+            heartbeat: options.heartbeat,
+            ..FeedLogConfig::new(log.log.clone())
+        };
+        let point = ring_start(store.as_ref(), &log, options.ring).await?;
+        let signer = Arc::clone(authority.feed_signer());
+        let feed = Self(Arc::new(Inner {
+            log: Mutex::new(FeedLog::of_authority(config, Arc::clone(&signer), point)),
+            store,
+            signer,
+            clock: authority.clock().clone(),
+            issuer: authority.issuer().to_owned(),
+            news: watch::Sender::new(0),
+            reports: watch::Sender::new(0),
+            streams: Arc::new(Semaphore::new(options.streams)),
+            snapshots: Arc::new(Semaphore::new(options.snapshots)),
+            options,
+            snapshot: tokio::sync::Mutex::new(None),
+            follows: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
+            refusals: AtomicUsize::new(0),
+        }));
+        feed.catch_up().await?;
+        let follow = feed.clone().follow(commits);
+        Ok((feed, follow))
+    }
+
+    /// Whether the feed keeps up with the store.
+    #[must_use]
+    pub fn is_following(&self) -> bool {
+        self.0.follows.load(Ordering::Relaxed)
+    }
+
+    /// Ends the streams and the waits, so that their connections can be drained.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+        bump(&self.0.news);
+        bump(&self.0.reports);
+    }
+
+    /// The introduction's JSON: signed head, feed key and the key that hashes targets.
+    pub async fn introduction(&self, nonce: Option<String>) -> Result<Vec<u8>, FeedRefusal> {
+        let state = self.0.store.log().await?;
+        let head = self.log().head(&point_of(&state), nonce, self.0.clock.moment());
+        let introduction = Introduction {
+            head: head.expect("an authority signs its heads"),
+            feed_key: self.0.signer.key().clone(),
+            hash_key: state.hash_key,
+            issuer: self.0.issuer.clone(),
+            hops: 0,
+        };
+        Ok(introduction.to_json())
+    }
+
+    /// A frame with what follows; an empty one when nothing came within `wait`.
+    pub async fn changes(&self, from: FollowerAt, limit: usize, wait: Duration) -> Result<Vec<u8>, FeedRefusal> {
+        let ask = Ask { after: from.after.unwrap_or(BEGINNING), chain: from.chain, limit };
+        let deadline = Instant::now() + wait;
+        let mut lag_ends = None;
+        let mut news = self.0.news.subscribe();
+        loop {
+            news.borrow_and_update();
+            let changes = self.log().changes(&ask, self.0.clock.moment());
+            let until = match changes {
+                Changes::Frame(frame) => return Ok(frame),
+                Changes::Gone | Changes::NotYet => return Err(FeedRefusal::Compacted),
+                Changes::Diverged => return Err(FeedRefusal::Diverged),
+                Changes::NeedStore(ask) => {
+                    let lines = self.stored(&ask).await?;
+                    if let Some(frame) = self.log().store_frame(&lines, self.0.clock.moment()) {
+                        return Ok(frame);
+                    }
+                    deadline
+                }
+                Changes::Ahead => {
+                    let head = self.0.store.log().await?.head.at;
+                    let ends = *lag_ends.get_or_insert_with(|| Instant::now() + RING_LAG);
+                    if head < ask.after || Instant::now() >= ends {
+                        return Err(FeedRefusal::Ahead { head });
+                    }
+                    ends
+                }
+                Changes::Wait { empty } if Instant::now() >= deadline || self.is_closed() => return Ok(empty),
+                Changes::Wait { .. } => deadline,
+            };
+            // Either way the question is asked again; an elapsed wait is seen there.
+            let _ = tokio::time::timeout_at(until, news.changed()).await;
+        }
+    }
+
+    /// The newest snapshot's bytes in chunks. A slot is held until the last chunk is taken.
+    pub async fn snapshot(&self) -> Result<axum::body::Body, FeedRefusal> {
+        let slot = Arc::clone(&self.0.snapshots).try_acquire_owned().map_err(|_| self.busy())?;
+        let bytes = self.built_snapshot().await?;
+        let chunks = stream::unfold((bytes, slot), |(mut rest, slot)| async move {
+            if rest.is_empty() {
+                return None;
+            }
+            let chunk = rest.split_to(rest.len().min(SNAPSHOT_CHUNK));
+            Some((Ok::<_, std::convert::Infallible>(chunk), (rest, slot)))
+        });
+        Ok(axum::body::Body::from_stream(chunks))
+    }
+
+    /// The events of one stream, until the follower or the server leaves.
+    pub async fn stream(
+        &self,
+        from: FollowerAt,
+    ) -> Result<impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + use<>, FeedRefusal> {
+        let slot = Arc::clone(&self.0.streams).try_acquire_owned().map_err(|_| self.busy())?;
+        // Refuses by status while there still is one; later the stream says it by an event.
+        self.changes(from, 1, Duration::ZERO).await?;
+        let cursor = self.log().open_stream(from.after.unwrap_or(BEGINNING), from.chain);
+        let connection =
+            Connection { news: self.0.news.subscribe(), feed: self.clone(), cursor, is_over: false, _slot: slot };
+        Ok(stream::unfold(connection, |mut connection| async move {
+            let bytes = connection.next().await?;
+            Some((Ok(Bytes::from(bytes)), connection))
+        }))
+    }
+
+    /// Counts a report and answers it with a head that was read after it came in.
+    pub async fn report(&self, name: &str, instance: &str, report: Report) -> Result<Vec<u8>, FeedRefusal> {
+        let refused = |detail: String| FeedRefusal::Report { detail };
+        let id = ReplicaId::new(name, instance).ok_or_else(|| {
+            refused("name and instance are 1 to 128 letters, digits, dots, dashes or underscores".to_owned())
+        })?;
+        let nonce = report.nonce.clone();
+        self.log().report(id, report, self.0.clock.moment()).map_err(|why| refused(why.to_string()))?;
+        bump(&self.0.reports);
+        let point = point_of(&self.0.store.log().await?);
+        let answer = self.log().answer(&point, &nonce, self.0.clock.moment());
+        Ok(answer.expect("an authority signs its heads").to_json())
+    }
+
+    /// What is known of the record at `at` being in effect.
+    #[must_use]
+    pub fn confirmation(&self, at: Position, acknowledged: Acknowledged) -> Confirmation {
+        self.log().confirmation(at, acknowledged, self.0.clock.mono())
+    }
+
+    /// The same, after every replica has applied it or run out, or after `wait`.
+    pub async fn confirmed(&self, at: Position, acknowledged: Acknowledged, wait: Duration) -> Confirmation {
+        let deadline = Instant::now() + wait;
+        let mut reports = self.0.reports.subscribe();
+        loop {
+            reports.borrow_and_update();
+            let confirmation = self.confirmation(at, acknowledged);
+            let now = Instant::now();
+            if confirmation.confirmed || now >= deadline || self.is_closed() {
+                return confirmation;
+            }
+            // Ages run out silently, so the clock is looked at besides the reports.
+            let _ = tokio::time::timeout_at(deadline.min(now + CONFIRM_STEP), reports.changed()).await;
+        }
+    }
+
+    /// Waits for the next report, at most until `deadline`.
+    pub async fn next_report(&self, reports: &mut watch::Receiver<u64>, deadline: Instant) {
+        // An elapsed wait is seen by the caller's own look at the clock.
+        let _ = tokio::time::timeout_at(deadline, reports.changed()).await;
+    }
+
+    /// Tells of every report from now on.
+    #[must_use]
+    pub fn reports(&self) -> watch::Receiver<u64> {
+        self.0.reports.subscribe()
+    }
+
+    /// Every replica heard from.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<ReplicaStatus> {
+        self.log().replicas(self.0.clock.mono())
+    }
+
+    /// The replicas that may still answer from a view.
+    #[must_use]
+    pub fn counted(&self) -> Vec<ReplicaStatus> {
+        let mut replicas = self.replicas();
+        replicas.retain(is_counted);
+        replicas
+    }
+
+    /// The greatest position that every counted verifier has applied; the head when none is
+    /// counted, `None` when one of them holds no view.
+    #[must_use]
+    pub fn applied_by_all(&self) -> Option<Position> {
+        let head = self.log().point().at;
+        self.counted().iter().try_fold(head, |least, replica| replica.position.map(|position| least.min(position)))
+    }
+
+    /// Puts a canary on every stream.
+    pub fn canary(&self, id: &str, token: &str) {
+        self.log().canary(id, token);
+        bump(&self.0.news);
+    }
+
+    /// What replicas said of a canary.
+    #[must_use]
+    pub fn canary_verdicts(&self, id: &str) -> Vec<CanaryHeard> {
+        self.log().canary_verdicts(id)
+    }
+
+    /// Open streams.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.0.options.streams.saturating_sub(self.0.streams.available_permits())
+    }
+
+    /// Sets the gauges of the feed as they are now.
+    #[expect(clippy::cast_precision_loss, reason = "counts and sequences stay below 2^53")]
+    pub fn measure(&self, metrics: &Metrics) {
+        let head = self.log().point().at;
+        let replicas = self.replicas();
+        metrics.set("annul_feed_head_sequence", &[], head.seq as f64);
+        metrics.set("annul_feed_head_epoch", &[], f64::from(head.epoch));
+        metrics.set("annul_feed_streams", &[], self.open_streams() as f64);
+        for state in [ReplicaState::Cold, ReplicaState::Live, ReplicaState::Stale, ReplicaState::Halted] {
+            let count = replicas.iter().filter(|replica| replica.state == state).count();
+            metrics.set("annul_feed_replicas", &[("state", state.name())], count as f64);
+        }
+        let behind = replicas.iter().filter(|replica| replica.position.is_none_or(|position| position < head)).count();
+        metrics.set("annul_feed_replicas_behind", &[], behind as f64);
+    }
+
+    async fn follow(self, mut commits: watch::Receiver<Position>) {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                changed = commits.changed() => if changed.is_err() { return },
+                _ = ticks.tick() => self.log().tick(self.0.clock.moment()),
+            }
+            while let Err(error) = self.catch_up().await {
+                tracing::warn!(error = %error, "the feed does not follow the store; trying again");
+                self.0.follows.store(false, Ordering::Relaxed);
+                if matches!(error, FeedStartError::Store(StoreError::Closed)) {
+                    return;
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            self.0.follows.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes every line the store has beyond the ring.
+    async fn catch_up(&self) -> Result<(), FeedStartError> {
+        loop {
+            let at = self.log().point().at;
+            let read = self.0.store.lines_after(at, FILL_STEP).await?;
+            if read.lines.is_empty() {
+                return Ok(());
+            }
+            let taken = self.log().committed(read.lines.into_iter().map(|line| line.line));
+            bump(&self.0.news);
+            if let Err(error) = taken {
+                let state = self.0.store.log().await?;
+                self.log().restart(point_of(&state));
+                return Err(FeedStartError::Log(error));
+            }
+        }
+    }
+
+    async fn stored(&self, ask: &Ask) -> Result<Vec<StoredLine>, FeedRefusal> {
+        let read = self.0.store.lines_after(ask.after, ask.limit).await?;
+        let base = read.base.ok_or(FeedRefusal::Compacted)?;
+        if ask.chain.is_some_and(|chain| chain != base) {
+            return Err(FeedRefusal::Diverged);
+        }
+        let mut bytes = 0;
+        let fits = read.lines.into_iter().enumerate().take_while(|(index, line)| {
+            bytes += line.line.len();
+            *index == 0 || bytes <= FRAME_BYTES
+        });
+        Ok(fits.map(|(_, line)| StoredLine { at: line.at, chain: line.chain, line: line.line }).collect())
+    }
+
+    async fn built_snapshot(&self) -> Result<Bytes, FeedRefusal> {
+        let mut last = self.0.snapshot.lock().await;
+        let head = self.log().point().at;
+        if let Some(built) = &*last
+            && (built.at == head || built.built.elapsed() < SNAPSHOT_AGE)
+        {
+            return Ok(built.bytes.clone());
+        }
+        let built = Instant::now();
+        let state = self.0.store.feed_snapshot().await?;
+        let at = state.log.head.at;
+        let signer = Arc::clone(&self.0.signer);
+        // Hashing and signing a million cells takes a while; other requests go on meanwhile.
+        let bytes = tokio::task::spawn_blocking(move || {
+            let snapshot = Snapshot {
+                log: state.log.log,
+                at,
+                chain: state.log.head.chain,
+                epoch: None,
+                settings: state.log.settings,
+                issuers: state.issuers,
+                cells: state.cells,
+            };
+            snapshot.to_bytes(&signer)
+        });
+        let bytes = Bytes::from(bytes.await.map_err(|_| self.busy())?);
+        *last = Some(BuiltSnapshot { at, built, bytes: bytes.clone() });
+        Ok(bytes)
+    }
+
+    fn log(&self) -> MutexGuard<'_, FeedLog> {
+        // The machine is whole after each of its methods, so a panic elsewhere cannot have broken it.
+        self.0.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Relaxed)
+    }
+
+    /// A refusal with a time of its own, so that a crowd that was turned away comes back spread out.
+    fn busy(&self) -> FeedRefusal {
+        let turn = self.0.refusals.fetch_add(1, Ordering::Relaxed) % BUSY_SPREAD;
+        FeedRefusal::Busy { retry_after: 1 + turn as u64 }
+    }
+}
+
+/// The place before the first record of the first epoch.
+const BEGINNING: Position = Position::new(1, 0);
+
+fn point_of(state: &LogState) -> LogPoint {
+    LogPoint {
+        at: state.head.at,
+        chain: state.head.chain,
+        revision: state.settings.revision,
+        hash_key: state.settings.hash_key.clone(),
+    }
+}
+
+/// Where a ring of `records` begins: as far back as it can hold and the store still has.
+async fn ring_start(store: &dyn Store, log: &LogState, records: usize) -> Result<LogPoint, FeedStartError> {
+    let head = point_of(log);
+    let back = u64::try_from(records).unwrap_or(u64::MAX);
+    let start = Position::new(head.at.epoch, head.at.seq.saturating_sub(back));
+    let read = store.lines_after(start, 1).await?;
+    Ok(match read.base {
+        Some(chain) => LogPoint { at: start, chain, ..head },
+        None => head,
+    })
+}
+
+/// Whether a replica may still answer from a view.
+fn is_counted(replica: &ReplicaStatus) -> bool {
+    replica.heard_ms_ago <= replica.longest_age.saturating_mul(1000)
+}
+
+fn bump(counter: &watch::Sender<u64>) {
+    counter.send_modify(|count| *count = count.wrapping_add(1));
+}

@@ -1,0 +1,46 @@
+//! `/v1/clients`: who may call the authority.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+
+use super::App;
+use super::auth::{Admin, Allowed};
+use super::body::{Attempt, Fingerprint, JsonBody, Segment};
+use super::problem::Problem;
+use crate::clients::{ClientList, ClientRequest, ClientSecretAnswer};
+
+/// Lists the clients; secrets are not kept and so not shown.
+#[utoipa::path(get, path = "/v1/clients", tag = "clients",
+    responses((status = 200, body = ClientList)), security(("client" = ["annul.admin"])))]
+pub async fn list(State(app): State<App>, _: Allowed<Admin>) -> Result<Json<ClientList>, Problem> {
+    Ok(Json(app.authority.list_clients().await?))
+}
+
+/// Makes a client. Its secret is in this answer and nowhere else.
+#[utoipa::path(post, path = "/v1/clients", tag = "clients", request_body = ClientRequest,
+    responses((status = 201, body = ClientSecretAnswer)), security(("client" = ["annul.admin"])))]
+pub async fn create(
+    State(app): State<App>,
+    allowed: Allowed<Admin>,
+    attempt: Attempt,
+    body: JsonBody<ClientRequest>,
+) -> Result<(StatusCode, Json<ClientSecretAnswer>), Problem> {
+    let caller = allowed.caller(attempt, body.fingerprint);
+    Ok((StatusCode::CREATED, Json(app.authority.create_client(&caller, body.value).await?)))
+}
+
+/// Removes a client; its secret is worthless from here on.
+#[utoipa::path(delete, path = "/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
+    responses((status = 204)), security(("client" = ["annul.admin"])))]
+pub async fn delete(
+    State(app): State<App>,
+    allowed: Allowed<Admin>,
+    attempt: Attempt,
+    Fingerprint(fingerprint): Fingerprint,
+    Segment(client_id): Segment<String>,
+) -> Result<StatusCode, Problem> {
+    let caller = allowed.caller(attempt, fingerprint);
+    app.authority.delete_client(&caller, &client_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

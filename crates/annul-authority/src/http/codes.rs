@@ -1,0 +1,379 @@
+//! The one table of error codes.
+//!
+//! Every error an endpoint can answer has a row here; `docs/reference/errors.md` is this table in
+//! print, and a test fails when the two differ.
+
+use std::fmt::Write as _;
+
+macro_rules! codes {
+    ($($variant:ident $name:literal $status:literal $title:literal $hint:literal)*) => {
+        /// What went wrong, as a program reads it. A code never changes its meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The code's text in answers.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The HTTP status it is answered with.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// What happened, in one line that does not vary.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn hint(self) -> &'static str {
+                match self { $(Self::$variant => $hint,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    RequestMalformed "request_malformed" 400 "The body is not JSON"
+        "Send one JSON object as application/json; nothing was changed."
+    RequestUnknownField "request_unknown_field" 400 "The request has a field that nobody knows"
+        "Remove the field or correct its name; nothing was changed."
+    RequestInvalid "request_invalid" 400 "A member of the request is outside its form or bounds"
+        "Correct the member that the detail names; nothing was changed."
+    RequestAmbiguous "request_ambiguous" 400 "The request says the same thing twice"
+        "Send each header, parameter and credential once; nothing was changed."
+    UrlRefused "url_refused" 400 "That URL is not fetched"
+        "Use https, or http on loopback; nothing was changed."
+    FetchFailed "fetch_failed" 400 "The key set could not be fetched"
+        "Check that the URL answers 200 with a JWK set in time, or send the key set itself."
+    ScopeInvalid "invalid_scope" 400 "A scope is unknown or was not granted"
+        "Ask for scopes the client has."
+    GrantUnsupported "unsupported_grant_type" 400 "That grant type is not offered"
+        "Use one that /.well-known/oauth-authorization-server lists."
+    TargetInvalid "target_invalid" 400 "A text is not a target"
+        "Write kind:name, such as subject:alice; inside a part write / as %2F and = as %3D."
+    NothingNamed "nothing_named" 400 "A revocation names neither targets nor a token, or both"
+        "Give targets or a token, and not both."
+    OneKeyAtATime "one_key_at_a_time" 400 "One call kills several keys, or a key and keeps a session"
+        "Name one key per call, and no keep."
+    ClaimReserved "claim_reserved" 400 "A claim of that name is the authority's own"
+        "Leave it out; registered claims have members of their own in the request."
+    CutoffNotAllowed "cutoff_not_allowed" 400 "The kind of target takes always only"
+        "Leave the cutoff out or ask for always: what a key signed, or one token, cannot be dated."
+    ReachNotAllowed "reach_not_allowed" 400 "The reach does not go with the target or the cutoff"
+        "Keys and single tokens reach access only; before reaches both; foreign sessions are not ours."
+    UntilTooEarly "until_too_early" 400 "The entry would be forgotten while a token it matches can be accepted"
+        "Leave until out: it is computed."
+    KeepNeedsNow "keep_needs_now" 400 "A session is kept by the cutoff now only"
+        "Use keep with cutoff now and reach sessions or both, on our own issuer."
+    AuthTimeOutOfRange "auth_time_out_of_range" 400 "The login is dated in the future or too long ago"
+        "Give the time at which the user proved who they are; older logins log in again."
+    CutoffInTheFuture "cutoff_in_the_future" 400 "The time of the cutoff lies in the future"
+        "Give a time that has passed, or the cutoff now."
+    SessionTooLong "session_too_long" 400 "The session would live longer than any may"
+        "Ask for less, or raise sessions.absolute."
+    TooManyAncestors "too_many_ancestors" 400 "The session descends from too many others"
+        "Exchange a token nearer to the login; 8 ancestors are the most."
+    UntilNotAllowed "until_not_allowed" 400 "The entry takes no until"
+        "Leave until out: only a lift may end this entry."
+    EntryCount "entry_count" 400 "The request names no entry or too many"
+        "Name at least one, and split long lists."
+    NotASubject "not_a_subject" 400 "Only a subject can be blocked"
+        "Revoke other targets with POST /v1/revocations."
+    NotAKey "not_a_key" 400 "Only a key can be killed"
+        "Name the key by its kid."
+    RecordTooLong "record_too_long" 400 "The record would be longer than a follower reads"
+        "Use fewer or smaller keys, or split the request."
+    PasswordLength "password_length" 400 "The password is too short or too long"
+        "Use at least 8 characters and at most 1024 bytes."
+    NoUsableKey "no_usable_key" 400 "The key set holds no key that can be used"
+        "Check that it is a JWK set with public signing keys that are neither weak nor killed."
+    KeyRefused "key_refused" 400 "A key was refused by name"
+        "Ask the issuer for a key set without this key; the detail says what is wrong with it."
+    TokenMissing "token_missing" 400 "No token was given"
+        "Send the token."
+    TokenMalformed "token_malformed" 400 "The token does not have a token's form"
+        "Send the whole token as it was issued."
+    TokenTooLarge "token_too_large" 400 "The token is larger than is read"
+        "Issue tokens with fewer claims."
+    TokenExpired "token_expired" 400 "The token has expired"
+        "Nothing needs doing: verifiers refuse it already."
+    TokenNotYetValid "token_not_yet_valid" 400 "The token is not valid yet"
+        "Check the clock of its issuer."
+    SignatureInvalid "signature_invalid" 400 "The token's signature does not verify"
+        "Send a token of this authority or of an issuer it accepts."
+    KeyAmbiguous "key_ambiguous" 400 "The token names no key and several could have signed it"
+        "Let the issuer put a kid into its tokens."
+    KeyUnknown "key_unknown" 404 "There is no such key"
+        "List the keys with GET /v1/keys; a key is named by its kid."
+    AlgNotAllowed "alg_not_allowed" 400 "The token's algorithm is not the key's or not accepted"
+        "Check the issuer's configuration."
+    TypMismatch "typ_mismatch" 400 "The token is of another kind"
+        "Send an access token."
+    CritUnsupported "crit_unsupported" 400 "The token demands an extension that is not known here"
+        "Issue it without crit."
+    IssuerMismatch "issuer_mismatch" 400 "The token's issuer is not accepted here"
+        "Add the issuer first, spelt exactly as its iss."
+    AudienceMismatch "audience_mismatch" 400 "The token is meant for another audience"
+        "Send a token for this audience."
+    ClaimInvalid "claim_invalid" 400 "A registered claim is missing or of the wrong type"
+        "Correct the issuer; the detail names the claim."
+    LifeTooLong "life_too_long" 400 "The token lives longer than its issuer's tokens may"
+        "Raise the issuer's longest life, or shorten its tokens."
+    TooManyTargets "too_many_targets" 400 "The token has more targets than are looked up"
+        "Issue it with fewer values in the claims that are targets; 64 is the most."
+    InvalidClient "invalid_client" 401 "The caller did not prove who it is"
+        "Send HTTP Basic with a client's id and secret, each form-encoded."
+    InvalidCredentials "invalid_credentials" 401 "Name and password do not match"
+        "Check both; the answer is the same for an unknown name."
+    TokenRequired "token_required" 401 "The request has no access token"
+        "Send it as Authorization: Bearer."
+    TokenRefused "token_refused" 401 "The access token is not accepted"
+        "Log in again."
+    TokenRevoked "token_revoked" 401 "The access token is revoked"
+        "Log in again."
+    InsufficientScope "insufficient_scope" 403 "The client lacks the scope that this endpoint needs"
+        "Use a client that has it; an administrator makes one at POST /v1/clients."
+    SessionRevoked "session_revoked" 403 "The session is revoked or has ended"
+        "Log in again, which opens a new session."
+    SessionExpired "session_expired" 403 "The session was idle too long or has reached its greatest age"
+        "Log in again, which opens a new session."
+    SubjectBlocked "subject_blocked" 403 "The subject is blocked"
+        "Unblock it with DELETE /v1/subjects/{subject}/block."
+    NotFound "not_found" 404 "There is nothing at this address"
+        "See /openapi.json for the addresses that exist."
+    SessionUnknown "session_unknown" 404 "There is no such session"
+        "Check the sid; sessions are forgotten some time after their end."
+    RevocationUnknown "revocation_unknown" 404 "There is no revocation at that position"
+        "List them with GET /v1/revocations; old ones are forgotten."
+    IssuerUnknown "issuer_unknown" 404 "That issuer is not accepted here"
+        "List them with GET /v1/issuers; the text must match its iss exactly."
+    ClientUnknown "client_unknown" 404 "There is no such client"
+        "List them with GET /v1/clients."
+    AccountUnknown "account_unknown" 404 "There is no such account"
+        "List them with GET /v1/accounts."
+    MethodNotAllowed "method_not_allowed" 405 "This address does not take that method"
+        "The header Allow lists those it takes."
+    RequestTimeout "request_timeout" 408 "The request took too long to arrive"
+        "Send it again; nothing was changed."
+    SessionExists "session_exists" 409 "A session with this id exists"
+        "Open it anew; nothing was changed."
+    SessionEnded "session_ended" 409 "The session has ended"
+        "Its revocation takes only the cutoff always."
+    NotBlocked "not_blocked" 409 "The subject is not blocked"
+        "Nothing needs doing."
+    TooManyWithoutUntil "too_many_without_until" 409 "There are too many entries that never lapse"
+        "Lift some before adding more."
+    AlreadyLifted "already_lifted" 409 "The entry is lifted already"
+        "Nothing needs doing."
+    LiftsKilledKey "lifts_killed_key" 409 "A killed key stays dead"
+        "Rotate to a new key; a kill cannot be undone."
+    LiftsEndedSession "lifts_ended_session" 409 "An ended session stays ended"
+        "The user logs in again."
+    EmittedByState "emitted_by_state" 409 "The entry belongs to a state of the authority"
+        "Undo it by that state's own verb, such as unblock."
+    OwnIssuer "own_issuer" 409 "Our own issuer cannot be configured as a foreign one"
+        "Use the key verbs for its keys."
+    KidAmbiguous "kid_ambiguous" 409 "Several issuers have a key of that name"
+        "Name the issuer too: issuer:NAME/key:KID."
+    KeyExists "key_exists" 409 "The key exists"
+        "Nothing was changed."
+    KeyState "key_state" 409 "The key is not in a state that allows this"
+        "List the keys with GET /v1/keys."
+    SettingsConflict "settings_conflict" 409 "Somebody else changed the settings"
+        "Read them and try again."
+    AccountExists "account_exists" 409 "The account exists"
+        "Choose another name, or set its password."
+    ClientExists "client_exists" 409 "The client exists"
+        "Choose another id, or remove the client first."
+    IdempotencyConflict "idempotency_conflict" 409 "The idempotency key was used for another request"
+        "Use a new key for every new request."
+    NameTaken "name_taken" 409 "The name is in use"
+        "Choose another: accounts and clients share one name space."
+    LastAdmin "last_admin" 409 "The last client with annul.admin cannot be removed"
+        "Make another administrator first."
+    ReserveNotReady "reserve_not_ready" 409 "The reserve key is too young to sign"
+        "Wait until the time named, or until every verifier has applied it; a kill does not wait."
+    Diverged "diverged" 409 "The caller holds another history of the log"
+        "Take the snapshot; if this repeats, the caller follows another authority."
+    Compacted "compacted" 410 "The records after that position are no longer kept"
+        "Take the snapshot and go on from its position."
+    BodyTooLarge "body_too_large" 413 "The body is larger than is read here"
+        "Send less at once; the bound is limits.body."
+    MediaTypeUnsupported "media_type_unsupported" 415 "The body is of a type that is not read here"
+        "Use application/json, or application/x-www-form-urlencoded under /oauth2."
+    Ahead "ahead" 416 "The position lies ahead of the log"
+        "Wait, or try another authority; if this one was restored, run its recovery."
+    RateLimited "rate_limited" 429 "Too many requests"
+        "Wait as long as Retry-After says; each scope has a lane of its own."
+    Internal "internal" 500 "The authority failed"
+        "Report the request id; what was changed is not known, so repeat with the same Idempotency-Key."
+    NotReady "not_ready" 503 "The authority is starting or stopping"
+        "Try again as Retry-After says."
+    Busy "busy" 503 "Too much of this is under way"
+        "Try again as Retry-After says."
+    KeysChanging "keys_changing" 503 "Keys or settings change at this moment"
+        "Try again as Retry-After says; nothing was changed."
+    NoRandomness "no_randomness" 503 "The system gave no random bytes"
+        "Check the system's random number generator; nothing was changed."
+    SigningFailed "signing_failed" 503 "No signature could be made"
+        "See the authority's log; nothing was changed."
+    WrongMasterKey "wrong_master_key" 503 "Something sealed does not open with this master key"
+        "Start with the master key the data was made with; nothing was changed."
+    SealedDataDamaged "sealed_data_damaged" 503 "Something sealed is damaged"
+        "Restore the data directory from a backup; nothing was changed."
+    MasterKeyMissing "master_key_missing" 503 "The master key is not where it should be"
+        "Put the master key file back; nothing was changed."
+    MasterKeyUnreadable "master_key_unreadable" 503 "The master key cannot be read"
+        "Check the file's owner and mode; nothing was changed."
+    MasterKeyUnwritable "master_key_unwritable" 503 "A new master key cannot be written"
+        "Check the directory's owner and mode; nothing was changed."
+    MasterKeyMalformed "master_key_malformed" 503 "The master key file does not hold a master key"
+        "Put the right file back; nothing was changed."
+    DiskFull "disk_full" 503 "The disk is full"
+        "Make room on the disk of the data directory; reads go on, and nothing that was acknowledged is lost."
+    DatabaseCorrupt "database_corrupt" 503 "The database is damaged"
+        "Restore a backup; nothing was written."
+    NotBootstrapped "not_bootstrapped" 503 "The log has not been created yet"
+        "Try again as Retry-After says."
+    StoreClosed "store_closed" 503 "The store is closed"
+        "What was under way may have been committed; repeat with the same Idempotency-Key."
+    StoreFailed "store_failed" 503 "The store failed"
+        "Nothing was acknowledged; repeat with the same Idempotency-Key."
+}
+
+impl Code {
+    /// The code of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
+    /// The code that stands for a bare HTTP status, for answers made before an endpoint was reached.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::InvalidClient,
+            403 => Self::InsufficientScope,
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            408 => Self::RequestTimeout,
+            413 => Self::BodyTooLarge,
+            415 => Self::MediaTypeUnsupported,
+            416 => Self::Ahead,
+            429 => Self::RateLimited,
+            503 => Self::NotReady,
+            400..=499 => Self::RequestInvalid,
+            _ => Self::Internal,
+        }
+    }
+
+    /// The `error` member under `/oauth2` (RFC 6749 §5.2).
+    #[must_use]
+    pub const fn oauth_error(self) -> &'static str {
+        match self {
+            Self::ScopeInvalid => "invalid_scope",
+            Self::GrantUnsupported => "unsupported_grant_type",
+            Self::InsufficientScope => "unauthorized_client",
+            Self::SessionRevoked | Self::SubjectBlocked => "invalid_grant",
+            _ => match self.status() {
+                401 => "invalid_client",
+                429 | 503 => "temporarily_unavailable",
+                500 => "server_error",
+                _ => "invalid_request",
+            },
+        }
+    }
+
+    /// The table as the page `docs/reference/errors.md`.
+    #[must_use]
+    pub fn page() -> String {
+        let mut page = String::from(
+            "# Error codes\n\n\
+             Generated from `crates/annul-authority/src/http/codes.rs`; a test fails when this page differs.\n\n\
+             Under `/v1` and `/.well-known` an error is a problem document (RFC 9457, `application/problem+json`) with\n\
+             `type`, `title`, `status`, `detail`, `code`, `hint` and `request_id`. Under `/oauth2` it has `error`,\n\
+             `error_description` (RFC 6749) and `code`. Programs should branch on `code`; the other texts may improve.\n\
+             The codes of a refused token have status 401 where that token is the caller's own credential.\n\n\
+             | code | status | `error` under `/oauth2` | what happened | what to do |\n\
+             |---|---|---|---|---|\n",
+        );
+        for code in Self::ALL {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | `{}` | {}. | {} |",
+                code.name(),
+                code.status(),
+                code.oauth_error(),
+                code.title(),
+                code.hint()
+            );
+        }
+        page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_own_name() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| Code::from_name(code.name()) == Some(*code)));
+    }
+
+    /// The texts between quotes in the bodies of functions that name codes.
+    fn named_codes(source: &'static str) -> impl Iterator<Item = &'static str> {
+        let bodies = source.split("fn ").filter(|part| {
+            ["code(", "entry(", "store_entry(", "refused_entry("].iter().any(|name| part.starts_with(name))
+        });
+        let is_code = |text: &&str| {
+            text.contains('_') && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') || *text == "busy"
+        };
+        bodies.flat_map(|body| body.split('"').skip(1).step_by(2)).filter(is_code)
+    }
+
+    #[test]
+    fn every_code_of_a_verb_a_token_and_the_store_has_a_row() {
+        let store = include_str!("../store/error.rs").split("pub enum OpenError").next().unwrap();
+        let sources = [
+            include_str!("../error.rs"),
+            store,
+            include_str!("../sealing.rs"),
+            include_str!("../../../annul-core/src/token/error.rs"),
+        ];
+        let named: HashSet<_> = sources.into_iter().flat_map(named_codes).collect();
+        assert!(named.len() > 70, "the sources are no longer read: {named:?}");
+        let missing: Vec<_> = named.into_iter().filter(|name| Code::from_name(name).is_none()).collect();
+        assert!(missing.is_empty(), "without a row: {missing:?}");
+    }
+
+    /// `ANNUL_WRITE_DOCS=1 cargo test -p annul-authority the_printed_table` writes the page anew.
+    #[test]
+    fn the_printed_table_is_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/errors.md");
+        if std::env::var_os("ANNUL_WRITE_DOCS").is_some() {
+            std::fs::create_dir_all(std::path::Path::new(path).parent().unwrap()).unwrap();
+            std::fs::write(path, Code::page()).unwrap();
+        }
+        let printed = std::fs::read_to_string(path).unwrap();
+        assert!(printed == Code::page(), "docs/reference/errors.md differs; write it anew with ANNUL_WRITE_DOCS=1");
+    }
+}

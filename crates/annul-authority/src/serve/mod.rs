@@ -1,0 +1,350 @@
+//! Starting, serving and stopping.
+//!
+//! ```text
+//! bind -> open the store -> master key -> authority -> feed -> TLS -> serve -> signal -> drain
+//! ```
+//!
+//! The port is bound first, so that a port in use leaves no data behind. Nothing is served before
+//! the store is open and the feed follows it.
+
+mod error;
+mod notice;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::task::JoinHandle;
+
+use crate::authority::{Authority, FirstSettings, FirstStart, Setup, StartError};
+use crate::clock::Clock;
+use crate::config::{Config, StoreKind};
+use crate::connections::Bounded;
+use crate::feed::{Feed, FeedOptions};
+use crate::http::limits::Limits;
+use crate::http::{self, App, Shared};
+use crate::jwks_fetch::JwksFetcher;
+use crate::metrics::Metrics;
+use crate::sealing::MasterKey;
+use crate::signing::SigningAlgorithm;
+use crate::store::{self, MemoryStore, SqliteOptions, SqliteStore, Store};
+
+pub use error::ServeError;
+pub use notice::Notice;
+
+/// Serves until `shutdown` ends, then lets requests in flight finish for `server.drain`.
+///
+/// `notice` is told what an operator should know; the address comes first.
+pub async fn serve(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+    mut notice: impl FnMut(&Notice) + Send,
+) -> Result<(), ServeError> {
+    let server = Server::start(config).await?;
+    server.notices().iter().for_each(&mut notice);
+    server.until(shutdown).await
+}
+
+/// Serves as a process: the address on standard output, other notices on standard error, until
+/// SIGINT or SIGTERM.
+pub async fn run(config: Config) -> Result<(), ServeError> {
+    serve(config, stop_signal(), |notice| {
+        use std::io::Write as _;
+        match notice {
+            // A closed pipe is no reason to stop serving.
+            Notice::Listening { .. } => {
+                let mut out = io::stdout().lock();
+                let _ = writeln!(out, "{notice}").and_then(|()| out.flush());
+            }
+            _ => {
+                let _ = writeln!(io::stderr(), "{notice}");
+            }
+        }
+    })
+    .await
+}
+
+/// Ends on SIGINT or SIGTERM.
+pub async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}
+
+/// A running server.
+pub struct Server {
+    url: String,
+    notices: Vec<Notice>,
+    app: App,
+    handle: Handle<SocketAddr>,
+    serving: JoinHandle<io::Result<()>>,
+    background: Vec<JoinHandle<()>>,
+    drain: Duration,
+}
+
+impl Server {
+    /// Starts everything and returns as soon as requests are answered.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error says otherwise.
+    pub async fn start(config: Config) -> Result<Self, ServeError> {
+        // Fails only when the process has a provider already, and then that one is used.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let listener = bind(config.server.listen)?;
+        let local =
+            listener.local_addr().map_err(|error| ServeError::Listen { listen: config.server.listen, error })?;
+        let tls = tls(&config)?;
+
+        let clock = Clock::system();
+        let store = open_store(&config, &clock).await?;
+        let (master, mut notices) = master_key(&config, store.as_ref()).await?;
+        let started = Authority::start(Arc::clone(&store), clock.clone(), master, setup(&config)?).await?;
+        if let Some(first) = started.first {
+            notices.insert(0, write_credential(&config, &first)?);
+        }
+        if !config.is_loopback() && !config.has_tls() {
+            notices.push(Notice::PlainHttp { listen: local });
+        }
+        let url = format!("{}://{local}", if tls.is_some() { "https" } else { "http" });
+        notices.insert(0, Notice::Listening { url: url.clone() });
+
+        let authority = started.authority;
+        let (feed, follow) = Feed::start(&authority, FeedOptions::of(&config.feed)).await?;
+        let fetcher = JwksFetcher::new()?;
+        let app = App::new(Shared {
+            base_url: config.server.public_url.clone().unwrap_or_else(|| url.clone()),
+            limits: Limits::new(&config.limits),
+            metrics: Metrics::new(),
+            stopping: AtomicBool::new(false),
+            authority: authority.clone(),
+            feed,
+            fetcher: fetcher.clone(),
+            config: config.clone(),
+        });
+        let background = vec![
+            tokio::spawn(follow),
+            tokio::spawn(fetcher.keep_fresh(authority.clone())),
+            tokio::spawn(keep_house(authority)),
+        ];
+        let handle = Handle::new();
+        let serving = spawn_server(listener, tls, &app, handle.clone())?;
+        Ok(Self { url, notices, app, handle, serving, background, drain: config.server.drain.0 })
+    }
+
+    /// Where the server is reached.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What an operator should know, the address first.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// Serves until `shutdown` ends, then stops.
+    pub async fn until(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        tokio::select! {
+            () = shutdown => {}
+            ended = &mut self.serving => return Err(served(ended).err().unwrap_or(ServeError::Stopped)),
+        }
+        self.stop().await
+    }
+
+    /// Takes no more requests, ends the streams, waits for what is in flight, but not longer than
+    /// `server.drain`, and closes the store.
+    pub async fn stop(self) -> Result<(), ServeError> {
+        self.app.stopping.store(true, Ordering::Relaxed);
+        self.app.feed.close();
+        self.handle.graceful_shutdown(Some(self.drain));
+        let ended = self.serving.await;
+        for task in self.background {
+            task.abort();
+            // An aborted task ends with an error that says so.
+            let _ = task.await;
+        }
+        if let Err(error) = self.app.authority.housekeep().await {
+            tracing::warn!(error = %error, "the last clean-up failed; nothing depends on it");
+        }
+        served(ended)
+    }
+}
+
+fn served(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Result<(), ServeError> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(ServeError::Accept { error }),
+        Err(_) => Err(ServeError::Stopped),
+    }
+}
+
+/// How often clean-up runs. Correctness never waits for it.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+async fn keep_house(authority: Authority) {
+    let mut rounds = tokio::time::interval(HOUSEKEEPING);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if let Err(error) = authority.housekeep().await {
+            tracing::warn!(error = %error, "clean-up failed; it is tried again in a minute");
+        }
+    }
+}
+
+fn bind(listen: SocketAddr) -> Result<TcpListener, ServeError> {
+    let in_use = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => ServeError::PortInUse { listen },
+        _ => ServeError::Listen { listen, error },
+    };
+    let listener = TcpListener::bind(listen).map_err(in_use)?;
+    listener.set_nonblocking(true).map_err(in_use)?;
+    Ok(listener)
+}
+
+/// How long a client may take over a request's head; slower ones only hold a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of a request's head that are buffered.
+const HEAD_BYTES: usize = 64 * 1024;
+
+fn spawn_server(
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    app: &App,
+    handle: Handle<SocketAddr>,
+) -> Result<JoinHandle<io::Result<()>>, ServeError> {
+    let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let failed = |error| ServeError::Accept { error };
+    let mut server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
+    let bounded = Bounded::new(app.config.limits.connections);
+    Ok(match tls {
+        None => tokio::spawn(server.acceptor(bounded).serve(service)),
+        Some(tls) => tokio::spawn(server.acceptor(RustlsAcceptor::new(tls).acceptor(bounded)).serve(service)),
+    })
+}
+
+fn tls(config: &Config) -> Result<Option<RustlsConfig>, ServeError> {
+    let (Some(cert), Some(key)) = (&config.server.tls_cert, &config.server.tls_key) else { return Ok(None) };
+    let unusable = |path: &Path, detail: String| ServeError::Tls { path: path.to_owned(), detail };
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unusable(cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(unusable(cert, "it holds no certificate".to_owned()));
+    }
+    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(cert, error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key_der)
+        .map_err(|error| unusable(key, error.to_string()))?;
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Some(RustlsConfig::from_config(Arc::new(server))))
+}
+
+async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<dyn Store>, ServeError> {
+    let limits = store::Limits { longest_session: config.sessions.absolute.as_secs(), ..store::Limits::default() };
+    match config.store.kind {
+        StoreKind::Memory => Ok(Arc::new(MemoryStore::new(limits, clock.clone()))),
+        StoreKind::Sqlite => {
+            let (dir, clock) = (config.store.data.clone(), clock.clone());
+            let options = SqliteOptions { limits, ..SqliteOptions::default() };
+            let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&dir, options, clock)).await;
+            Ok(Arc::new(opened.map_err(|_| ServeError::Stopped)??))
+        }
+    }
+}
+
+/// The file beside the data that holds a master key made here.
+const MASTER_KEY: &str = "master.key";
+/// The file beside the data that holds the administrator's credential.
+const CREDENTIAL: &str = "admin.credential";
+
+async fn master_key(config: &Config, store: &dyn Store) -> Result<(MasterKey, Vec<Notice>), ServeError> {
+    if config.store.kind == StoreKind::Memory && config.keys.master_key.is_none() {
+        return Ok((MasterKey::generate()?, Vec::new()));
+    }
+    if let Some(path) = &config.keys.master_key {
+        return Ok((MasterKey::load(path)?, Vec::new()));
+    }
+    let path = config.store.data.join(MASTER_KEY);
+    let is_new = Authority::is_new(store).await.map_err(StartError::from)?;
+    // A key is made only for a log that is not there yet: for any other it would be the wrong one.
+    let key = if is_new && !path.exists() { MasterKey::create(&path)? } else { MasterKey::load(&path)? };
+    Ok((key, vec![Notice::MasterKeyBesideData { path }]))
+}
+
+fn setup(config: &Config) -> Result<Setup, ServeError> {
+    let algorithm = SigningAlgorithm::from_name(&config.tokens.algorithm)
+        .ok_or_else(|| ServeError::Algorithm { name: config.tokens.algorithm.clone() })?;
+    Ok(Setup {
+        token_life: config.tokens.life.0,
+        session_idle: config.sessions.idle.0,
+        session_longest: config.sessions.absolute.0,
+        algorithm,
+        key_lead: config.feed.key_lead.0,
+        jwks_refresh: config.feed.jwks_refresh.0,
+        settings: FirstSettings {
+            longest_life: config.tokens.longest_life.0,
+            max_leeway: config.tokens.max_leeway.0,
+            clock_skew: config.tokens.clock_skew.0,
+            claims: config.tokens.claims.clone(),
+            ask_on: config.tokens.ask_on.clone(),
+        },
+        ..Setup::new(&config.tokens.issuer, &config.tokens.audience)
+    })
+}
+
+fn write_credential(config: &Config, first: &FirstStart) -> Result<Notice, ServeError> {
+    let secret = first.client_secret.expose();
+    if config.store.kind == StoreKind::Memory {
+        return Ok(Notice::CredentialInMemory { client_id: first.client_id.clone(), client_secret: secret.to_owned() });
+    }
+    let path = config.store.data.join(CREDENTIAL);
+    let text = format!("ANNUL_CLIENT_ID={}\nANNUL_CLIENT_SECRET={secret}\n", first.client_id);
+    write_private(&path, text.as_bytes()).map_err(|error| ServeError::Credential { path: path.clone(), error })?;
+    Ok(Notice::CredentialWritten { path })
+}
+
+/// Writes a file that only this user can read, whole and on disk.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // The mode above holds for a new file only.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
+}

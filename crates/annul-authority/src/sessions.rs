@@ -1,0 +1,398 @@
+//! Sessions: opened by a backend that authenticated the user, used to get the next access token,
+//! listed, ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use annul_core::position::Position;
+use annul_core::target::TargetHash;
+use annul_core::time::{UnixMillis, UnixSeconds};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::authority::{Authority, Caller};
+use crate::bounds;
+use crate::error::VerbError;
+use crate::minting::{Grant, Minted, Stamp};
+use crate::model::{Device, KeyState, NewSession, Session, SessionStatus};
+use crate::random;
+use crate::revocations::Revoked;
+use crate::secret::Secret;
+use crate::store::{LogState, SessionView};
+
+/// How often an issue is tried anew because the keys or settings changed meanwhile.
+const MOST_TRIES: usize = 4;
+/// Uses of sessions held in memory before they are written.
+const MOST_PENDING_USES: usize = 10_000;
+
+/// A login that a backend vouches for.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenSession {
+    /// Who logged in.
+    pub subject: String,
+    /// The client the session belongs to; the calling client unless named.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// The audience of its tokens, a string or an array; the authority's default unless named.
+    #[serde(default)]
+    pub audience: Option<OneOrMany>,
+    /// The device it runs on.
+    #[serde(default)]
+    pub device: Option<DeviceBody>,
+    /// Further claims of its tokens.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub claims: Map<String, Value>,
+    /// The scope granted, space separated.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// The claim `roles`.
+    #[serde(default)]
+    pub roles: Option<Vec<String>>,
+    /// When the user proved who they are; now unless given.
+    #[serde(default)]
+    pub auth_time: Option<u64>,
+    /// The session it replaces, which ends.
+    #[serde(default)]
+    pub replaces: Option<String>,
+}
+
+/// A string or an array of strings.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Vec<String> {
+    fn from(given: OneOrMany) -> Self {
+        match given {
+            OneOrMany::One(one) => vec![one],
+            OneOrMany::Many(many) => many,
+        }
+    }
+}
+
+/// A device, in requests and answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceBody {
+    /// Its id, unique per subject.
+    pub id: String,
+    /// What the user calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its user agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The address it logged in from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// A fresh access token.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TokenAnswer {
+    /// The session it belongs to.
+    pub sid: String,
+    /// Whose it is.
+    pub subject: String,
+    /// The token.
+    #[schema(value_type = String)]
+    pub access_token: Secret,
+    /// Always `Bearer`.
+    pub token_type: &'static str,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+    /// When it expires.
+    pub expires_at: u64,
+    /// Its id.
+    pub jti: String,
+    /// The log's head when it was issued.
+    #[schema(value_type = String)]
+    pub position: Position,
+}
+
+/// A session as its user and operators see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionAnswer {
+    /// Its id.
+    pub sid: String,
+    /// Who logged in.
+    pub subject: String,
+    /// The client it belongs to.
+    pub client_id: Option<String>,
+    /// The device it runs on.
+    pub device: Option<DeviceBody>,
+    /// When it was opened (Unix seconds).
+    pub created: u64,
+    /// When the user proved who they are.
+    pub auth_time: u64,
+    /// When it last got a token.
+    pub last_used: u64,
+    /// When it ends at the latest.
+    pub expires_at: u64,
+    /// Whether it can be used.
+    pub status: SessionState,
+    /// The entry that ended or revokes it.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<Position>,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The position its revocations are compared with.
+    #[schema(value_type = String)]
+    pub position: Position,
+    /// The claims its next token carries.
+    #[schema(value_type = Object)]
+    pub claims: Map<String, Value>,
+}
+
+/// Whether a session can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// It can.
+    Live,
+    /// It was ended; nothing revives it.
+    Ended,
+    /// A revocation stands against it; a lift would revive it.
+    Revoked,
+    /// It was unused for too long or has reached its greatest age.
+    Expired,
+}
+
+/// Sessions, newest first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionList {
+    /// The sessions.
+    pub sessions: Vec<SessionAnswer>,
+}
+
+impl Authority {
+    /// Opens a session and issues its first access token.
+    ///
+    /// The session carries the position of the transaction that opened it, so a revocation that was
+    /// acknowledged before does not reach it and one acknowledged after does. A session that would
+    /// be revoked at once is not opened.
+    pub async fn open_session(&self, caller: &Caller, request: OpenSession) -> Result<TokenAnswer, VerbError> {
+        let new = self.new_session(caller, request).await?;
+        let _signing = self.signing_lock().read().await;
+        let opened = self.store().open_session(caller.act("session.open", None), new).await?;
+        if opened.repeated {
+            // The first attempt's token was judged long ago; this one is judged now.
+            return self.issue(&opened.session.sid).await;
+        }
+        let now = self.clock().millis();
+        let standing = self.standing();
+        let signer = standing.signer()?;
+        let stamp = self.stamp(&opened.session, opened.session.position, now)?;
+        let grant = Grant::of_session(&opened.session);
+        let minted = grant.draft(stamp, signer.kid(), &opened.log.settings, self.hash_key())?.sign(signer)?;
+        Ok(token_answer(&opened.session, minted))
+    }
+
+    /// The next access token of a session, with its claims as they are now.
+    ///
+    /// The session is judged first, then the token about to be issued, in the snapshot that the
+    /// token's position comes from. A refusal ends nothing: what a lift revives can go on.
+    pub async fn next_token(&self, sid: &str) -> Result<TokenAnswer, VerbError> {
+        let _signing = self.signing_lock().read().await;
+        self.issue(sid).await
+    }
+
+    /// A session.
+    pub async fn session(&self, sid: &str) -> Result<SessionAnswer, VerbError> {
+        let view = self.store().session(sid).await?.ok_or(VerbError::SessionUnknown)?;
+        Ok(self.session_answer(view))
+    }
+
+    /// A subject's sessions, newest first.
+    pub async fn sessions_of(&self, subject: &str) -> Result<SessionList, VerbError> {
+        bounds::name("subject", subject)?;
+        let views = self.store().sessions_of(subject).await?;
+        Ok(SessionList { sessions: views.into_iter().map(|view| self.session_answer(view)).collect() })
+    }
+
+    /// Ends a session and its access tokens, for good. Ending it again answers with the entry that
+    /// ended it.
+    pub async fn end_session(&self, caller: &Caller, sid: &str, reason: Option<String>) -> Result<Revoked, VerbError> {
+        bounds::reason(reason.as_deref())?;
+        let appended = self.store().end_session(caller.act("session.end", reason), sid).await?;
+        self.revoked(appended).await
+    }
+
+    /// Judges and signs. The caller holds the signing lock for reading.
+    pub(crate) async fn issue(&self, sid: &str) -> Result<TokenAnswer, VerbError> {
+        for _ in 0..MOST_TRIES {
+            let now = self.clock().millis();
+            let signer = Arc::clone(self.standing().signer()?);
+            let jti = random::token_id(now)?;
+            let planned = self.clone();
+            let (kid, plan_jti) = (signer.kid().to_owned(), jti.clone());
+            let plan = Box::new(move |log: &LogState, session: &Session| -> Vec<TargetHash> {
+                let stamp = planned.stamp_as(session, log.head.at, now, plan_jti);
+                let draft = Grant::of_session(session).draft(stamp, &kid, &log.settings, planned.hash_key());
+                // A draft that cannot be made is refused below, where the error has a way out.
+                draft.map(|draft| draft.facts.targets.iter().map(|(_, hash)| *hash).collect()).unwrap_or_default()
+            });
+            let snapshot = self.store().issuing_snapshot(sid, plan).await?.ok_or(VerbError::SessionUnknown)?;
+            usable(&snapshot.status)?;
+            let signs = snapshot.keys.iter().any(|key| key.state == KeyState::Active && key.kid == signer.kid());
+            if !signs {
+                self.reload().await?;
+                continue;
+            }
+            let session = snapshot.session;
+            let stamp = Stamp { jti, ..self.stamp(&session, snapshot.log.head.at, now)? };
+            let draft =
+                Grant::of_session(&session).draft(stamp, signer.kid(), &snapshot.log.settings, self.hash_key())?;
+            if let Some(refusal) = draft.facts.judge(|hash| snapshot.access.get(hash).copied()) {
+                return Err(VerbError::IssueRevoked(refusal));
+            }
+            let minted = draft.sign(&signer)?;
+            self.note_use(&session, now).await?;
+            return Ok(token_answer(&session, minted));
+        }
+        Err(VerbError::KeysChanging)
+    }
+
+    /// Writes down when sessions were last used.
+    pub(crate) async fn write_uses(&self) -> Result<(), VerbError> {
+        let pending: Vec<(String, UnixMillis)> = self.uses().drain().collect();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let written = self.store().note_uses(pending.clone()).await;
+        if written.is_err() {
+            // Kept for the next time; a newer use that came in meanwhile stands.
+            let mut uses = self.uses();
+            for (sid, time) in pending {
+                uses.entry(sid).or_insert(time);
+            }
+        }
+        Ok(written?)
+    }
+
+    /// Uses are held back and written in batches, but never so long that a session in use could
+    /// look idle.
+    async fn note_use(&self, session: &Session, now: UnixMillis) -> Result<(), VerbError> {
+        let pending = {
+            let mut uses = self.uses();
+            uses.insert(session.sid.clone(), now);
+            uses.len()
+        };
+        let unwritten = Duration::from_millis(now.0.saturating_sub(session.last_used.0));
+        let is_due = session.idle_limit.is_some_and(|limit| unwritten > Duration::from_secs(limit) / 4);
+        if is_due || pending >= MOST_PENDING_USES { self.write_uses().await } else { Ok(()) }
+    }
+
+    async fn new_session(&self, caller: &Caller, request: OpenSession) -> Result<NewSession, VerbError> {
+        bounds::name("subject", &request.subject)?;
+        let client_id = request.client_id.unwrap_or_else(|| caller.actor().to_owned());
+        bounds::name("client_id", &client_id)?;
+        let scope = request.scope.as_deref().map(bounds::scope).transpose()?.map(|words| words.join(" "));
+        let claims = bounds::with_roles(request.claims, request.roles);
+        bounds::claims(&claims)?;
+        let device = request.device.map(device_of).transpose()?;
+        let audience = request.audience.map(Vec::from).unwrap_or_default();
+        if self.store().client(&request.subject).await?.is_some() {
+            return Err(VerbError::SubjectIsClient { name: request.subject });
+        }
+        Ok(NewSession {
+            sid: random::name()?,
+            subject: request.subject,
+            client_id: Some(client_id),
+            audience: bounds::audiences(audience, &self.setup().audience)?,
+            scope: scope.filter(|scope| !scope.is_empty()),
+            device,
+            auth_time: request.auth_time.map_or_else(|| self.clock().seconds(), UnixSeconds),
+            life: self.setup().session_longest.as_secs(),
+            idle_limit: Some(self.setup().session_idle.as_secs()),
+            claims,
+            confirmation: None,
+            ancestors: Vec::new(),
+            replaces: request.replaces,
+        })
+    }
+
+    fn stamp(&self, session: &Session, position: Position, now: UnixMillis) -> Result<Stamp, VerbError> {
+        let stamp = self.stamp_as(session, position, now, random::token_id(now)?);
+        if stamp.expires <= stamp.issued { Err(VerbError::SessionExpired) } else { Ok(stamp) }
+    }
+
+    fn stamp_as(&self, session: &Session, position: Position, now: UnixMillis, jti: String) -> Stamp {
+        let issued = now.floor();
+        let expires = issued.plus(self.token_life()).min(session.expires);
+        Stamp { position, issued, expires, jti }
+    }
+
+    /// Seconds a token lives. Never longer than verifiers accept, whatever was configured first.
+    pub(crate) fn token_life(&self) -> u64 {
+        self.setup().token_life.as_secs().min(self.settings().longest_life)
+    }
+
+    fn session_answer(&self, view: SessionView) -> SessionAnswer {
+        let SessionView { session, status } = view;
+        let unwritten = self.uses().get(&session.sid).copied();
+        let (state, ended_by) = match status {
+            SessionStatus::Live => (SessionState::Live, None),
+            SessionStatus::Ended => (SessionState::Ended, session.ended.as_ref().map(|ended| ended.at)),
+            SessionStatus::Revoked(refusal) => (SessionState::Revoked, Some(refusal.at)),
+            SessionStatus::Expired => (SessionState::Expired, None),
+        };
+        SessionAnswer {
+            last_used: session.last_used.max(unwritten.unwrap_or_default()).floor().0,
+            status: state,
+            ended_by,
+            reason: session.ended.and_then(|ended| ended.reason),
+            sid: session.sid,
+            subject: session.subject,
+            client_id: session.client_id,
+            device: session.device.map(|Device { id, name, agent, address }| DeviceBody { id, name, agent, address }),
+            created: session.created.floor().0,
+            auth_time: session.auth_time.0,
+            expires_at: session.expires.0,
+            position: session.position,
+            claims: session.claims,
+        }
+    }
+}
+
+/// Whether a session may get a token.
+pub(crate) fn usable(status: &SessionStatus) -> Result<(), VerbError> {
+    match status {
+        SessionStatus::Live => Ok(()),
+        SessionStatus::Ended => Err(VerbError::SessionRevoked(None)),
+        SessionStatus::Revoked(refusal) => Err(VerbError::SessionRevoked(Some(*refusal))),
+        SessionStatus::Expired => Err(VerbError::SessionExpired),
+    }
+}
+
+fn device_of(body: DeviceBody) -> Result<Device, VerbError> {
+    bounds::name("device.id", &body.id)?;
+    bounds::text("device.name", body.name.as_deref(), bounds::MAX_DEVICE_TEXT)?;
+    bounds::text("device.agent", body.agent.as_deref(), bounds::MAX_DEVICE_TEXT)?;
+    bounds::text("device.address", body.address.as_deref(), bounds::MAX_DEVICE_TEXT)?;
+    Ok(Device { id: body.id, name: body.name, agent: body.agent, address: body.address })
+}
+
+fn token_answer(session: &Session, minted: Minted) -> TokenAnswer {
+    let Minted { token, stamp } = minted;
+    TokenAnswer {
+        sid: session.sid.clone(),
+        subject: session.subject.clone(),
+        access_token: token,
+        token_type: "Bearer",
+        expires_in: stamp.expires.0.saturating_sub(stamp.issued.0),
+        expires_at: stamp.expires.0,
+        jti: stamp.jti,
+        position: stamp.position,
+    }
+}

@@ -1,0 +1,252 @@
+//! What the store is asked and what it answers, as plain data.
+
+use std::collections::BTreeMap;
+
+use annul_core::algebra::Cell;
+use annul_core::position::Position;
+use annul_core::record::{Chain, HashedCell};
+use annul_core::settings::{IssuerRecord, Settings};
+use annul_core::target::{HashKey, Target, TargetHash};
+use annul_core::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ClientRecord, Head, KeyChange, KeyRecord, LogLine, NewRevocation, Session, SessionStatus};
+
+/// Bounds that hold for a store as a whole. They come from the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Seconds that any session may live. Entries that reach sessions are kept that long, and a
+    /// login older than that opens no session.
+    pub longest_session: u64,
+    /// Seconds for which lines of the log are kept for followers that were away. A follower that
+    /// was away longer takes the snapshot.
+    pub keep_lines: u64,
+    /// Seconds for which audit events are kept; `None` keeps them for good.
+    pub keep_audit: Option<u64>,
+    /// Entries without until that may be in force; verifiers hold them for good.
+    pub most_without_until: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { longest_session: 30 * 24 * 3600, keep_lines: 24 * 3600, keep_audit: None, most_without_until: 1_000_000 }
+    }
+}
+
+/// What a log begins with.
+#[derive(Clone, Debug)]
+pub struct Genesis {
+    /// The log's id.
+    pub log: String,
+    /// The key that hashes targets. It is kept in the clear, beside the names it hashes.
+    pub hash_key: HashKey,
+    /// The feed key, sealed.
+    pub sealed_feed_key: Vec<u8>,
+    /// The settings, of revision 1.
+    pub settings: Settings,
+    /// The first signing keys.
+    pub keys: Vec<KeyRecord>,
+    /// The first clients.
+    pub clients: Vec<ClientRecord>,
+}
+
+/// The log as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogState {
+    /// The log's id.
+    pub log: String,
+    /// The newest place.
+    pub head: Head,
+    /// The settings in force.
+    pub settings: Settings,
+    /// The key that hashes targets.
+    pub hash_key: HashKey,
+    /// The feed key, sealed.
+    pub sealed_feed_key: Vec<u8>,
+}
+
+/// Which targets, besides those of the session, the caller wants the cells of: computed from the
+/// session as it was read, inside the read transaction. Must not block.
+pub type TargetPlan = Box<dyn FnOnce(&LogState, &Session) -> Vec<TargetHash> + Send>;
+
+/// Cells in force, by target. A target without a cell has nothing against it.
+pub type Cells = BTreeMap<TargetHash, Cell>;
+
+/// Everything an issue of a token is decided by, in one snapshot.
+#[derive(Clone, Debug)]
+pub struct IssuingSnapshot {
+    /// The log; `log.head.at` is the token's `lpos`.
+    pub log: LogState,
+    /// The session.
+    pub session: Session,
+    /// Whether it can be used, judged over its own targets.
+    pub status: SessionStatus,
+    /// What verifiers enforce against the planned targets.
+    pub access: Cells,
+    /// The keys that sign, with their states.
+    pub keys: Vec<KeyRecord>,
+}
+
+/// Everything a token is checked by, in one snapshot.
+#[derive(Clone, Debug)]
+pub struct JudgingSnapshot {
+    /// The log.
+    pub log: LogState,
+    /// What verifiers enforce against the targets asked for.
+    pub access: Cells,
+    /// The session asked for and whether it can be used; `None` when none was asked for, or it is
+    /// not known.
+    pub session: Option<SessionView>,
+}
+
+/// A session and whether it can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// Whether it can be used.
+    pub status: SessionStatus,
+}
+
+/// A session that was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The session. `session.position` is the `lpos` of the token issued with it.
+    pub session: Session,
+    /// The entry that ended the session it replaces.
+    pub replaced: Option<Position>,
+    /// The log after the transaction.
+    pub log: LogState,
+    /// Whether an earlier attempt with the same idempotency key had opened it already.
+    pub repeated: bool,
+}
+
+/// Revocations to be appended in one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoke {
+    /// The entries, between 1 and [`MAX_ENTRIES`].
+    pub revocations: Vec<NewRevocation>,
+    /// The session that stays.
+    pub keep: Option<String>,
+}
+
+/// Entries one request may append or lift, so that a transaction stays short and the line of a lift
+/// stays far below [`Record::MAX_LINE`](annul_core::record::Record::MAX_LINE).
+pub const MAX_ENTRIES: usize = 1000;
+
+/// What a writing verb did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appended {
+    /// The records that were asked for, in the order of asking; empty when there was nothing to do.
+    pub positions: Vec<Position>,
+    /// The last record of the transaction, or the head when it appended none. Whoever applied this
+    /// position has applied all of them.
+    pub head: Position,
+    /// The wall clock at commit.
+    pub committed: UnixMillis,
+    /// The sessions that were live before and are revoked or ended after.
+    pub sessions: SessionCount,
+    /// What became of the session to be kept.
+    #[serde(default)]
+    pub kept: Option<Kept>,
+    /// Whether this is the answer to an earlier attempt with the same idempotency key.
+    #[serde(skip)]
+    pub repeated: bool,
+}
+
+/// How many sessions something ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCount {
+    /// How many of those looked at.
+    pub ended: u64,
+    /// Whether there were more than [`MAX_COUNTED`] to look at, so that it may be more.
+    pub at_least: bool,
+}
+
+/// Sessions that are looked at to count those that a revocation ends. Counting is for the caller's
+/// eyes only; it must not hold up the log.
+pub const MAX_COUNTED: usize = 10_000;
+
+/// What became of a session to be kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// It lives on, dated at this entry.
+    Restamped(Position),
+    /// It was revoked before and was ended by this entry of its own.
+    Ended(Position),
+    /// It had ended before.
+    WasOver,
+}
+
+/// A key to be killed, with all that follows from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KillKey {
+    /// The key: a target of kind `key`, of our own issuer or a foreign one.
+    pub key: Target,
+    /// Why.
+    pub reason: Option<String>,
+    /// Changes in the same transaction: the successor added and activated.
+    pub changes: Vec<KeyChange>,
+    /// Revocations in the same transaction, such as all sessions of the issuer.
+    pub also: Vec<NewRevocation>,
+}
+
+/// Lines after a position, for followers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// The chain at the position asked for. `None` when the log does not reach back to it (the
+    /// follower needs the snapshot), and when the position lies ahead of the head.
+    pub base: Option<Chain>,
+    /// The lines that follow it, dense; empty without a base.
+    pub lines: Vec<LogLine>,
+    /// The head in the same snapshot.
+    pub head: Head,
+}
+
+/// The state of the log at one position, for followers that begin or were away too long.
+#[derive(Clone, Debug)]
+pub struct FeedSnapshot {
+    /// The log.
+    pub log: LogState,
+    /// All issuers, our own among them.
+    pub issuers: Vec<IssuerRecord>,
+    /// All that is in force against access tokens, in the order of the hashes.
+    pub cells: Vec<HashedCell>,
+}
+
+/// Which revocations to list; newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RevocationFilter {
+    /// Only those of this target.
+    pub target: Option<Target>,
+    /// Only those after this position.
+    pub after: Option<Position>,
+    /// How many at most; bounded by [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// Which audit events to list; newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only those after this event.
+    pub after: u64,
+    /// Only those about this record.
+    pub at: Option<Position>,
+    /// Only those with exactly this target text.
+    pub target: Option<String>,
+    /// How many at most; bounded by [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// Rows one listing gives at most.
+pub const MAX_PAGE: usize = 1000;
+
+/// What a clean-up removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows removed.
+    pub rows: u64,
+    /// Whether the bound was reached, so that there may be more to remove.
+    pub more: bool,
+}

@@ -1,0 +1,299 @@
+//! The suite that every store passes whole. A claim is a function over a [`Bench`];
+//! [`store_conformance!`](crate::store_conformance) makes a test of each.
+//!
+//! Claims about a promise of the design carry its id: I2 durable, I3 dense, I6 snapshot and replay,
+//! I8 no false refusal, I9 no issue past a revocation, I14 no use after one.
+
+#![allow(clippy::unwrap_used, reason = "these are tests: what is unwrapped is what is claimed")]
+
+mod entries;
+mod lifts;
+mod log;
+mod names;
+mod races;
+mod sessions;
+mod until;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use annul_core::algebra::{Cutoff, Reach};
+use annul_core::settings::{ClaimNames, IssuerRecord, Settings};
+use annul_core::target::{HashKey, Target};
+use annul_core::time::{UnixMillis, UnixSeconds};
+use serde_json::{Value, json};
+
+pub use self::{entries::*, lifts::*, log::*, names::*, races::*, sessions::*, until::*};
+use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
+use crate::clock::{Clock, ManualClock};
+use crate::model::{
+    Act, Claims, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation, NewSession,
+    SessionStatus,
+};
+
+/// The log's issuer in the suite.
+pub const OWN: &str = "https://auth.example";
+/// A foreign issuer in the suite; [`Bench::with_foreign`] configures it.
+pub const FOREIGN: &str = "https://idp.example";
+/// When the suite begins: on a whole second.
+pub const START: UnixMillis = UnixMillis(1_700_000_000_000);
+/// The life of own tokens in the suite.
+pub const LIFE: u64 = 900;
+/// Leeway and skew in the suite.
+pub const MARGIN: u64 = 60 + 5;
+
+/// A store under test and the clock it reads.
+pub struct Bench {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+impl Bench {
+    /// An empty store; `kept` is dropped after it, such as the directory it lives in.
+    pub fn new<S: Store + 'static, K: Any + Send + Sync>(make: impl FnOnce(Limits, Clock) -> (S, K)) -> Self {
+        let clock = ManualClock::at(START);
+        let limits = Limits { longest_session: 86_400, keep_lines: 3600, keep_audit: None, most_without_until: 3 };
+        let (store, kept) = make(limits, Clock::from_source(clock.clone()));
+        Self { store: Arc::new(store), clock, _kept: Box::new(kept) }
+    }
+
+    /// The same with a log.
+    pub async fn with_log(self) -> Self {
+        self.store.bootstrap(genesis()).await.unwrap();
+        self
+    }
+
+    /// The same with a foreign issuer.
+    pub async fn with_foreign(self) -> Self {
+        self.store.put_issuer(act(), foreign_issuer(LIFE)).await.unwrap();
+        self
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> UnixSeconds {
+        use crate::clock::TimeSource as _;
+        self.clock.wall().floor()
+    }
+
+    pub(super) async fn open(&self, sid: &str, subject: &str) -> Opened {
+        self.store.open_session(act(), self.login(sid, subject)).await.unwrap()
+    }
+
+    /// A login at this moment: client `web`, device `phone`, role `reader`.
+    pub(super) fn login(&self, sid: &str, subject: &str) -> NewSession {
+        NewSession {
+            sid: sid.to_owned(),
+            subject: subject.to_owned(),
+            client_id: Some("web".to_owned()),
+            audience: vec!["api".to_owned()],
+            scope: None,
+            device: Some(Device { id: "phone".to_owned(), ..Device::default() }),
+            auth_time: self.now(),
+            life: 3600,
+            idle_limit: None,
+            claims: roles(&["reader"]),
+            confirmation: None,
+            ancestors: Vec::new(),
+            replaces: None,
+        }
+    }
+
+    pub(super) async fn revoke(&self, target: &str, cutoff: Cutoff, reach: Reach) -> Appended {
+        self.try_revoke(target, cutoff, reach).await.unwrap()
+    }
+
+    pub(super) async fn try_revoke(&self, target: &str, cutoff: Cutoff, reach: Reach) -> Result<Appended, StoreError> {
+        self.store.revoke(act(), revoke(vec![entry(target, cutoff, reach)])).await
+    }
+
+    pub(super) async fn status(&self, sid: &str) -> SessionStatus {
+        self.store.session(sid).await.unwrap().unwrap().status
+    }
+
+    pub(super) async fn log(&self) -> LogState {
+        self.store.log().await.unwrap()
+    }
+}
+
+/// Makes a test of each claim, over the benches that an expression makes.
+#[macro_export]
+macro_rules! store_conformance {
+    ($bench:expr) => {
+        $crate::store_conformance! { $bench =>
+            a_store_without_a_log_says_so
+            a_log_begins_once
+            i3_positions_are_dense_and_in_commit_order_under_eight_writers
+            i3_what_was_told_as_committed_can_be_read
+            i6_a_snapshot_is_what_replaying_the_lines_gives
+            i8_a_login_right_after_log_out_everywhere_lives
+            i9_no_snapshot_issues_past_a_concurrent_revocation
+            i14_a_session_is_dead_once_its_revocation_is_acknowledged
+            an_issuing_snapshot_gives_the_cells_its_plan_asks_for
+            a_judging_snapshot_gives_cells_and_session_at_one_head
+            lines_follow_from_the_position_asked_for
+            a_follower_that_was_away_too_long_finds_no_base
+            what_reaches_sessions_only_is_a_bare_noop
+            a_failed_verb_leaves_no_trace
+            the_audit_resolves_a_position
+            a_session_carries_the_head_it_was_opened_at
+            a_replaced_session_is_ended_by_an_entry_that_dates_the_new_one
+            a_session_of_another_subject_cannot_be_replaced
+            a_session_is_refused_where_it_could_not_be_used
+            a_session_is_bounded_in_life_login_and_targets
+            an_ended_session_is_found_by_nothing_and_ends_once
+            a_session_expires_without_an_entry
+            uses_are_noted_and_never_go_back
+            now_reaches_what_was_there_before
+            before_reaches_an_old_login_however_young_its_session
+            each_target_of_a_session_reaches_it
+            an_ancestors_revocation_reaches_the_session
+            access_and_sessions_are_held_apart
+            a_kept_session_is_dated_at_the_entry
+            keeping_a_revoked_session_ends_it_instead
+            keeping_works_with_now_only
+            claims_are_set_with_the_entry_that_ends_the_old_ones
+            setting_claims_ends_what_was_revoked_before
+            a_claim_reaches_sessions_by_when_their_claims_were_set
+            a_subjects_claims_are_those_of_its_next_session
+            a_blocked_subject_opens_no_session_and_unblocking_revives_nothing
+            a_foreign_block_ends_in_a_now_and_a_lift
+            a_rehearsal_answers_as_the_real_run_and_changes_nothing
+            what_cannot_be_meant_is_refused_by_name
+            a_repetition_is_answered_and_not_repeated
+            a_lift_revives_what_only_it_held_down
+            a_lift_leaves_what_other_entries_hold
+            a_lift_computes_access_and_sessions_apart
+            a_lift_is_whole_or_not_at_all
+            killed_keys_ended_sessions_and_states_entries_are_not_lifted
+            until_outlasts_every_token_that_matches
+            until_outlasts_tokens_from_when_lives_were_longer
+            until_is_the_callers_only_where_it_is_longer
+            what_only_a_lift_ends_is_counted_and_capped
+            a_foreign_session_lapses_only_where_its_length_is_known
+            clean_up_changes_no_answer
+            a_killed_key_is_erased_and_unpublished
+            keys_move_one_way
+            issuers_are_published_replaced_and_removed
+            settings_move_by_one_revision
+            sessions_are_found_by_claims_that_became_targets
+            accounts_and_clients_share_one_name_space
+        }
+    };
+    ($bench:expr => $($claim:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                $crate::store::conformance::$claim($bench).await;
+            }
+        )+
+    };
+}
+
+pub(super) fn genesis() -> Genesis {
+    let hash_key = HashKey::from_bytes([7; 32]);
+    Genesis {
+        log: "log-under-test".to_owned(),
+        settings: Settings {
+            revision: 1,
+            issuer: OWN.to_owned(),
+            longest_life: LIFE,
+            max_leeway: 60,
+            clock_skew: 5,
+            claims: vec!["roles".to_owned(), "scope".to_owned()],
+            ask_on: Vec::new(),
+            hash_key: hash_key.id(),
+        },
+        hash_key,
+        sealed_feed_key: vec![1, 2, 3],
+        keys: vec![key("k1", KeyState::Active), key("k2", KeyState::Reserve)],
+        clients: vec![client("admin")],
+    }
+}
+
+pub(super) fn key(kid: &str, state: KeyState) -> KeyRecord {
+    KeyRecord {
+        kid: kid.to_owned(),
+        thumbprint: format!("print-{kid}"),
+        algorithm: "ES256".to_owned(),
+        public: json!({"kty": "EC", "kid": kid}),
+        sealed: vec![9; 4],
+        state,
+        created: START,
+        published: None,
+        changed: START,
+    }
+}
+
+pub(super) fn client(client_id: &str) -> ClientRecord {
+    ClientRecord {
+        client_id: client_id.to_owned(),
+        secret_hash: vec![5; 32],
+        scopes: vec!["annul.admin".to_owned()],
+        created: START,
+    }
+}
+
+pub(super) fn foreign_issuer(longest_life: u64) -> IssuerConfig {
+    IssuerConfig {
+        record: IssuerRecord {
+            issuer: FOREIGN.to_owned(),
+            keys: vec![json!({"kty": "EC", "kid": "f1"})],
+            longest_life,
+            skew: 0,
+            requires_jti: false,
+            claims: ClaimNames::default(),
+            keys_due: None,
+            removed: false,
+        },
+        source: KeySource::Given,
+        longest_session: None,
+    }
+}
+
+pub(super) fn act() -> Act {
+    Act::new("tester", "test")
+}
+
+pub(super) fn target(text: &str) -> Target {
+    Target::parse(text, OWN).unwrap()
+}
+
+pub(super) fn foreign(subject: &str) -> Target {
+    Target::one(FOREIGN, annul_core::target::TargetKind::Subject, subject).unwrap()
+}
+
+pub(super) fn entry(text: &str, cutoff: Cutoff, reach: Reach) -> NewRevocation {
+    NewRevocation { target: target(text), cutoff, reach, exp: None, until: None, reason: None }
+}
+
+pub(super) fn revoke(revocations: Vec<NewRevocation>) -> Revoke {
+    Revoke { revocations, keep: None }
+}
+
+pub(super) fn roles(roles: &[&str]) -> Claims {
+    let mut claims = Claims::new();
+    claims.insert("roles".to_owned(), Value::from(roles.to_vec()));
+    claims
+}
+
+#[track_caller]
+pub(super) fn refused<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> Refused {
+    match answer.unwrap_err() {
+        StoreError::Refused(refused) => refused,
+        other => panic!("not a refusal: {other}"),
+    }
+}
+
+#[track_caller]
+pub(super) fn assert_revoked(status: SessionStatus) {
+    assert!(matches!(status, SessionStatus::Revoked(_)), "{status:?}");
+}

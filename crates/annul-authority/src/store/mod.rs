@@ -1,0 +1,220 @@
+//! The store: one asynchronous trait of domain verbs, object safe, used as `Arc<dyn Store>`.
+//!
+//! ```text
+//! Store (domain verbs) = verbs/* (what a verb means, once) over Tables (rows and indexes)
+//!                                                    memory: persistent maps
+//!                                                    sqlite: one writer with group commit, WAL, readers beside it
+//! ```
+//!
+//! What a verb means is written once, in `verbs`, over the few row operations of `tables`; a store
+//! decides only how rows are kept and when a transaction is durable. So two stores cannot disagree
+//! about what a revocation is, and the suite in [`conformance`] checks the rest.
+//!
+//! # Guarantees of every verb
+//! - **Durable (I2).** A writing verb answers after its transaction is on disk. A refusal or a full
+//!   disk means that nothing of it happened. After [`StoreError::Closed`], [`StoreError::Failed`] (an
+//!   I/O error may strike while committing) or a future dropped before it answered, it may or may not
+//!   have happened: the idempotency key tells.
+//! - **Atomic.** All of a verb is in one transaction, its audit events and idempotency row too.
+//! - **Dense, in commit order (I3).** Who reads position `n` has all below it.
+//! - **One snapshot (I9).** A read sees one committed state; the position it answers with is that
+//!   state's head.
+
+mod answers;
+#[doc(hidden)]
+pub mod conformance;
+mod engine;
+mod error;
+mod memory;
+mod sqlite;
+pub(crate) mod tables;
+mod verbs;
+
+use std::pin::Pin;
+
+use annul_core::position::Position;
+use annul_core::settings::Settings;
+use annul_core::target::{Target, TargetHash};
+use annul_core::time::UnixMillis;
+use tokio::sync::watch;
+
+pub use self::answers::{
+    Appended, AuditFilter, Cells, FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, Kept, KillKey, Limits,
+    Lines, LogState, MAX_COUNTED, MAX_ENTRIES, MAX_PAGE, Opened, Pruned, RevocationFilter, Revoke, SessionCount,
+    SessionView, TargetPlan,
+};
+pub use self::error::{OpenError, Refused, StoreError};
+pub use self::memory::MemoryStore;
+pub use self::sqlite::{SqliteOptions, SqliteStore};
+use crate::model::{
+    Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, StoredRevocation,
+    SubjectState,
+};
+
+/// The future of an answer.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Where the authority keeps everything. See the module for what holds of every verb.
+///
+/// Every verb but [`bootstrap`](Self::bootstrap) answers [`StoreError::NotBootstrapped`] on a store
+/// without a log.
+pub trait Store: Send + Sync {
+    // The log.
+
+    /// Creates the log with epoch 1, its settings, our own issuer with the keys given, the clients;
+    /// or, where there is a log already, changes nothing. Answers with the log that is there.
+    fn bootstrap(&self, genesis: Genesis) -> Answer<'_, LogState>;
+
+    /// The log as it stands: id, head, settings, hash key, sealed feed key.
+    fn log(&self) -> Answer<'_, LogState>;
+
+    /// Tells the head after each commit that moved it. It may lag behind the store, never lead.
+    fn committed(&self) -> watch::Receiver<Position>;
+
+    /// At most `limit` lines after a position, with the chain at that position.
+    fn lines_after(&self, after: Position, limit: usize) -> Answer<'_, Lines>;
+
+    /// The state at one position: what replaying all lines up to it would give (I6).
+    fn feed_snapshot(&self) -> Answer<'_, FeedSnapshot>;
+
+    // Sessions.
+
+    /// Opens a session, and ends the one it replaces by its own entry in the same transaction.
+    ///
+    /// The session carries that entry's position, else the head. It is judged over all its targets
+    /// by what is in force against sessions and against access before it exists: a session that
+    /// could not be used is not opened ([`Refused::Revoked`], [`Refused::SubjectBlocked`]). The
+    /// subject's claims are its own, under those given.
+    fn open_session(&self, act: Act, new: NewSession) -> Answer<'_, Opened>;
+
+    /// All that an issue of a token is decided by: the head, then the session with the verdict over
+    /// its targets, then what is in force against the targets that `plan` computes. A revocation
+    /// that this snapshot does not contain has a greater position than its head (I9).
+    fn issuing_snapshot(&self, sid: &str, plan: TargetPlan) -> Answer<'_, Option<IssuingSnapshot>>;
+
+    /// All that a token is checked by: the head, what is in force against its targets, and its
+    /// session where one is named.
+    fn judging_snapshot(&self, targets: Vec<TargetHash>, sid: Option<String>) -> Answer<'_, JudgingSnapshot>;
+
+    /// A session and whether it can be used.
+    fn session(&self, sid: &str) -> Answer<'_, Option<SessionView>>;
+
+    /// A subject's sessions, newest first, at most [`MAX_PAGE`].
+    fn sessions_of(&self, subject: &str) -> Answer<'_, Vec<SessionView>>;
+
+    /// Ends a session by its entry `session always both`. A session that has ended already is left
+    /// as it is and answered with the entry that ended it.
+    fn end_session(&self, act: Act, sid: &str) -> Answer<'_, Appended>;
+
+    /// Notes when sessions were last used. Unknown sessions are passed over, no time goes back.
+    fn note_uses(&self, uses: Vec<(String, UnixMillis)>) -> Answer<'_, ()>;
+
+    // Revocations.
+
+    /// Appends revocations. `always` on a session of ours ends it, so that no lift revives it.
+    ///
+    /// A session to be kept is judged first: one revoked before is ended by its own entry instead,
+    /// any other is dated at the last entry of this request.
+    fn revoke(&self, act: Act, revoke: Revoke) -> Answer<'_, Appended>;
+
+    /// What [`revoke`](Self::revoke) would answer: the same transaction, undone. Nothing of it is
+    /// ever visible to anyone.
+    fn rehearse(&self, act: Act, revoke: Revoke) -> Answer<'_, Appended>;
+
+    /// Undoes entries; each of their targets is computed anew over what is not lifted, for access and
+    /// for sessions apart. All or none: killed keys, ended sessions and entries that state emitted
+    /// are refused by name. The answer has one position, that of the record.
+    fn lift(&self, act: Act, entries: Vec<Position>) -> Answer<'_, Appended>;
+
+    /// The revocation at a position, lifted or not, as long as it is kept.
+    fn revocation(&self, at: Position) -> Answer<'_, Option<StoredRevocation>>;
+
+    /// Revocations in the order of their positions.
+    fn revocations(&self, filter: RevocationFilter) -> Answer<'_, Vec<StoredRevocation>>;
+
+    /// Entries in force without until, which count against [`Limits::most_without_until`].
+    fn count_without_until(&self) -> Answer<'_, u64>;
+
+    // Subjects.
+
+    /// What is held about a subject, given as a target of kind `subject`.
+    fn subject(&self, subject: Target) -> Answer<'_, SubjectState>;
+
+    /// Sets a subject's claims and those of its sessions: `subject now access`. Sessions live on and
+    /// their next token carries these claims; each is judged first, and one revoked before is ended
+    /// by its own entry instead.
+    fn set_claims(&self, act: Act, subject: &str, claims: Claims) -> Answer<'_, Appended>;
+
+    /// Blocks a subject: `subject now` and no new session; a foreign one by `always`. One that is
+    /// blocked already is left as it is and answered with the entry that blocked it.
+    fn block(&self, act: Act, subject: Target) -> Answer<'_, Appended>;
+
+    /// Ends a block. It revives nothing: a foreign subject's `always` is lifted and a `now` appended
+    /// in one transaction; for our own nothing is appended.
+    fn unblock(&self, act: Act, subject: Target) -> Answer<'_, Appended>;
+
+    // Keys, issuers, settings.
+
+    /// All signing keys, killed ones too, oldest first.
+    fn keys(&self) -> Answer<'_, Vec<KeyRecord>>;
+
+    /// Changes the signing keys in order and publishes our issuer with the keys that result.
+    fn change_keys(&self, act: Act, changes: Vec<KeyChange>) -> Answer<'_, Appended>;
+
+    /// Kills a key, for good: `key always`, its private half erased, our issuer published without
+    /// it. The first position is that of the key's entry.
+    fn kill_key(&self, act: Act, kill: KillKey) -> Answer<'_, Appended>;
+
+    /// The foreign issuers, by name, removed ones left out.
+    fn issuers(&self) -> Answer<'_, Vec<IssuerConfig>>;
+
+    /// Adds or replaces a foreign issuer and publishes it.
+    fn put_issuer(&self, act: Act, issuer: IssuerConfig) -> Answer<'_, Appended>;
+
+    /// Stops accepting a foreign issuer. Entries against it are kept.
+    fn remove_issuer(&self, act: Act, issuer: &str) -> Answer<'_, Appended>;
+
+    /// Publishes settings, whose revision must be the next. Issuer and hash key never change.
+    fn publish_settings(&self, act: Act, settings: Settings) -> Answer<'_, Appended>;
+
+    // Accounts and clients.
+
+    /// Adds an account. Neither its name nor its subject may be a client's id.
+    fn add_account(&self, act: Act, account: Account) -> Answer<'_, ()>;
+
+    /// An account by name.
+    fn account(&self, username: &str) -> Answer<'_, Option<Account>>;
+
+    /// Accounts by name, after one, at most [`MAX_PAGE`].
+    fn accounts(&self, after: &str) -> Answer<'_, Vec<Account>>;
+
+    /// Replaces an account's password hash.
+    fn set_password(&self, act: Act, username: &str, password: String) -> Answer<'_, ()>;
+
+    /// Removes an account. Its sessions are not touched.
+    fn remove_account(&self, act: Act, username: &str) -> Answer<'_, ()>;
+
+    /// Adds a client. Its id may be no account's name or subject.
+    fn add_client(&self, act: Act, client: ClientRecord) -> Answer<'_, ()>;
+
+    /// A client by id.
+    fn client(&self, client_id: &str) -> Answer<'_, Option<ClientRecord>>;
+
+    /// All clients, by id.
+    fn clients(&self) -> Answer<'_, Vec<ClientRecord>>;
+
+    /// Removes a client.
+    fn remove_client(&self, act: Act, client_id: &str) -> Answer<'_, ()>;
+
+    // Audit and clean-up.
+
+    /// Writes an act down that changed nothing else, such as a failed login.
+    fn note(&self, act: Act, target: Option<String>) -> Answer<'_, ()>;
+
+    /// Audit events in order.
+    fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditEvent>>;
+
+    /// Removes at most about `limit` rows that no answer depends on any more: lapsed entries, old
+    /// lines, spent idempotency keys, sessions long over. Never needed for correctness.
+    fn prune(&self, limit: usize) -> Answer<'_, Pruned>;
+}

@@ -1,0 +1,153 @@
+//! The store in SQLite: one writer thread with group commit, readers beside it, in WAL mode.
+//!
+//! ```text
+//! write ─▶ queue ─▶ writer thread   BEGIN IMMEDIATE · SAVEPOINT work … · COMMIT (fsync) ─▶ answers
+//! read  ─▶ queue ─▶ reader threads  BEGIN · work · COMMIT                               ─▶ answer
+//! ```
+//!
+//! `synchronous=FULL`: with less, a power failure could take back what was acknowledged. The WAL
+//! lets readers see the last committed state while the writer writes the next.
+
+mod failure;
+mod open;
+mod queue;
+mod read;
+mod row;
+mod write;
+
+use std::fs::File;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use annul_core::position::Position;
+use tokio::sync::{mpsc, watch};
+
+use self::queue::{ReadJob, WriteJob, read_job, write_job};
+use super::engine::Engine;
+use super::verbs::{Snapshot, Txn};
+use super::{Answer, Limits, OpenError, StoreError};
+use crate::clock::Clock;
+
+/// How the SQLite store is set up.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Bounds of the store.
+    pub limits: Limits,
+    /// Threads that read.
+    pub readers: usize,
+    /// Pages of 4096 bytes the database may have; writes beyond answer [`StoreError::DiskFull`].
+    pub most_pages: Option<u32>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), readers: 2, most_pages: None }
+    }
+}
+
+/// Work that may wait in front of the writer or the readers. Beyond it callers wait, which is how
+/// the authority slows down instead of growing.
+const QUEUE: usize = 4096;
+
+/// A store in a data directory: `annul.db` beside `lock`.
+pub struct SqliteStore {
+    writes: Option<mpsc::Sender<Box<dyn WriteJob>>>,
+    reads: Option<mpsc::Sender<Box<dyn ReadJob>>>,
+    committed: watch::Receiver<Position>,
+    threads: Vec<JoinHandle<()>>,
+    // Held until the threads are done; the lock goes with it.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in `dir`, or makes it, the directory with mode 0700. Blocks on disk I/O.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; none of them changes what is there.
+    pub fn open(dir: &Path, options: SqliteOptions, clock: Clock) -> Result<Self, OpenError> {
+        let opened = open::open(dir, &options)?;
+        let (writes, write_queue) = mpsc::channel(QUEUE);
+        let (reads, read_queue) = mpsc::channel(QUEUE);
+        let (told, committed) = watch::channel(opened.head);
+        let mut threads = Vec::new();
+        let start = |name: String, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(run)
+                .map_err(|error| OpenError::Io { path: dir.to_owned(), error })
+        };
+        let (limits, writer_clock) = (options.limits, clock.clone());
+        let writer = opened.writer;
+        threads.push(start(
+            "annul-writer".to_owned(),
+            Box::new(move || queue::write_all(writer, write_queue, &limits, &writer_clock, &told)),
+        )?);
+        let read_queue = queue::shared(read_queue);
+        for (index, reader) in opened.readers.into_iter().enumerate() {
+            let (read_queue, clock) = (read_queue.clone(), clock.clone());
+            threads.push(start(
+                format!("annul-reader-{index}"),
+                Box::new(move || queue::read_all(&reader, &read_queue, &clock)),
+            )?);
+        }
+        Ok(Self { writes: Some(writes), reads: Some(reads), committed, threads, _lock: opened.lock })
+    }
+
+    fn submit<R: Send + 'static>(
+        &self,
+        job: Box<dyn WriteJob>,
+        answer: tokio::sync::oneshot::Receiver<Result<R, StoreError>>,
+    ) -> Answer<'_, R> {
+        Box::pin(async move {
+            let queue = self.writes.as_ref().ok_or(StoreError::Closed)?;
+            queue.send(job).await.map_err(|_| StoreError::Closed)?;
+            answer.await.map_err(|_| StoreError::Closed)?
+        })
+    }
+}
+
+impl Engine for SqliteStore {
+    fn read<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<R, StoreError> + Send + 'static,
+    ) -> Answer<'_, R> {
+        let (job, answer) = read_job(work);
+        Box::pin(async move {
+            let queue = self.reads.as_ref().ok_or(StoreError::Closed)?;
+            queue.send(job).await.map_err(|_| StoreError::Closed)?;
+            answer.await.map_err(|_| StoreError::Closed)?
+        })
+    }
+
+    fn write<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<R, StoreError> + Send + 'static,
+    ) -> Answer<'_, R> {
+        let (job, answer) = write_job(queue::Fate::Commit, work);
+        self.submit(job, answer)
+    }
+
+    fn rehearse<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<R, StoreError> + Send + 'static,
+    ) -> Answer<'_, R> {
+        let (job, answer) = write_job(queue::Fate::Undo, work);
+        self.submit(job, answer)
+    }
+
+    fn committed(&self) -> watch::Receiver<Position> {
+        self.committed.clone()
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Lets what is queued finish, folds the WAL into the database and releases the lock.
+    fn drop(&mut self) {
+        self.writes = None;
+        self.reads = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has already said so; there is nothing left to close for it.
+            let _ = thread.join();
+        }
+    }
+}

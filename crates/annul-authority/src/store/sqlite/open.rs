@@ -1,0 +1,157 @@
+//! Opening a data directory: the lock, whose database it is, and which version wrote it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use annul_core::position::Position;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::SqliteOptions;
+use super::row::head;
+use crate::store::OpenError;
+
+/// The database in a data directory.
+const DATABASE: &str = "annul.db";
+/// The file that one authority holds locked.
+const LOCK: &str = "lock";
+/// Marks a database as ours: "annl".
+const APPLICATION_ID: i64 = 0x616e_6e6c;
+/// Schemas in order; the database's `user_version` counts those that were applied.
+const SCHEMAS: [&str; 1] = [include_str!("schema/0001.sql")];
+/// How long a connection waits for another's short lock, such as a checkpoint's.
+const BUSY: Duration = Duration::from_secs(5);
+/// Bytes of the lock file that are read to say who holds it.
+const LOCK_TEXT: u64 = 256;
+
+/// A data directory, opened.
+pub(super) struct OpenedDir {
+    pub(super) lock: File,
+    pub(super) writer: Connection,
+    pub(super) readers: Vec<Connection>,
+    /// The head, or the default position before there is a log.
+    pub(super) head: Position,
+}
+
+pub(super) fn open(dir: &Path, options: &SqliteOptions) -> Result<OpenedDir, OpenError> {
+    make_dir(dir)?;
+    let lock = take_lock(dir)?;
+    let path = dir.join(DATABASE);
+    make_private(&path)?;
+    let failed = |error| open_error(&path, error);
+
+    let writer = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    // Whose it is comes first: nothing is changed in a database that is not ours, or too new.
+    let applied = applied_schemas(&writer, &path)?;
+    writer.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    writer.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    writer.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    if let Some(most) = options.most_pages {
+        writer.pragma_update_and_check(None, "max_page_count", most, |_| Ok(())).map_err(failed)?;
+    }
+    apply_schemas(&writer, applied).map_err(failed)?;
+    let head = head(&writer).map_err(failed)?;
+    let readers = (0..options.readers.max(1))
+        .map(|_| {
+            let reader = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            reader.pragma_update(None, "query_only", true)?;
+            Ok(reader)
+        })
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    Ok(OpenedDir { lock, writer, readers, head })
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// How many schemas the database has. A new file has none.
+fn applied_schemas(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
+    let failed = |error| open_error(path, error);
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed);
+    let (application, found) = (pragma("application_id")?, pragma("user_version")?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if application != APPLICATION_ID {
+        let is_new = application == 0 && found == 0 && tables == 0;
+        return if is_new { Ok(0) } else { Err(OpenError::NotAnnul { path: path.to_owned() }) };
+    }
+    match usize::try_from(found) {
+        Ok(applied) if applied <= SCHEMAS.len() => Ok(applied),
+        _ => Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known: i64::try_from(SCHEMAS.len()).unwrap_or(i64::MAX),
+        }),
+    }
+}
+
+fn apply_schemas(connection: &Connection, applied: usize) -> Result<(), rusqlite::Error> {
+    for (index, schema) in SCHEMAS.iter().enumerate().skip(applied) {
+        let version = index + 1;
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
+        ))?;
+    }
+    Ok(())
+}
+
+fn make_dir(dir: &Path) -> Result<(), OpenError> {
+    let failed = |error| OpenError::Io { path: dir.to_owned(), error };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)
+}
+
+/// A new database is for its owner only; the WAL takes its mode from it.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(OpenError::Io { path: path.to_owned(), error }),
+    }
+}
+
+fn take_lock(dir: &Path) -> Result<File, OpenError> {
+    let path: PathBuf = dir.join(LOCK);
+    let failed = |error| OpenError::Io { path: path.clone(), error };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut by = String::new();
+            // Who holds it is only for the message; the lock itself is what counts.
+            let _ = file.take(LOCK_TEXT).read_to_string(&mut by);
+            let by = if by.trim().is_empty() { "another process".to_owned() } else { by.trim().to_owned() };
+            return Err(OpenError::Locked { dir: dir.to_owned(), by });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    file.set_len(0).map_err(failed)?;
+    writeln!(file, "process {}", std::process::id()).map_err(failed)?;
+    Ok(file)
+}
+
+fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotAnnul { path },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, detail: error.to_string() },
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            let reason = fs::metadata(&path).err().unwrap_or_else(|| io::Error::other(error.to_string()));
+            OpenError::Io { path, error: reason }
+        }
+        _ => OpenError::Failed { path, detail: error.to_string() },
+    }
+}

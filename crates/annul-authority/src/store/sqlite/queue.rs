@@ -1,0 +1,183 @@
+//! The two queues and the threads behind them: group commit for writes, one snapshot per read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use annul_core::position::Position;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::failure::failed;
+use super::row::head;
+use crate::clock::Clock;
+use crate::store::verbs::{Snapshot, Txn};
+use crate::store::{Limits, StoreError};
+
+/// The rows behind one connection, inside one of its transactions.
+pub(super) struct Rows<'c> {
+    pub(super) connection: &'c Connection,
+}
+
+/// Pieces of work that share one commit. More would make the first wait for the last.
+const MOST_IN_A_COMMIT: usize = 256;
+
+/// Whether a piece of work is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// With the commit.
+    Commit,
+    /// Never: it was a rehearsal.
+    Undo,
+}
+
+/// Work for the writer.
+pub(super) trait WriteJob: Send {
+    /// Does the work and says whether it is to be kept, or how the engine failed it.
+    fn run(&mut self, txn: &mut Txn<'_>) -> Result<Fate, StoreError>;
+    /// Answers after the commit it took part in.
+    fn answer(self: Box<Self>, commit: Result<(), StoreError>);
+}
+
+/// Work for a reader.
+pub(super) trait ReadJob: Send {
+    /// Does the work; `snapshot` is an error when no transaction could be begun.
+    fn run(self: Box<Self>, snapshot: Result<&Snapshot<'_>, StoreError>);
+}
+
+type Reply<R> = oneshot::Sender<Result<R, StoreError>>;
+type Reading<R> = oneshot::Receiver<Result<R, StoreError>>;
+
+pub(super) fn write_job<R: Send + 'static>(
+    fate: Fate,
+    work: impl FnOnce(&mut Txn<'_>) -> Result<R, StoreError> + Send + 'static,
+) -> (Box<dyn WriteJob>, Reading<R>) {
+    struct Job<R, W> {
+        fate: Fate,
+        work: Option<W>,
+        outcome: Option<Result<R, StoreError>>,
+        reply: Reply<R>,
+    }
+
+    impl<R: Send, W: FnOnce(&mut Txn<'_>) -> Result<R, StoreError> + Send> WriteJob for Job<R, W> {
+        fn run(&mut self, txn: &mut Txn<'_>) -> Result<Fate, StoreError> {
+            let Some(work) = self.work.take() else { return Ok(Fate::Undo) };
+            match self.outcome.insert(work(txn)) {
+                Ok(_) => Ok(self.fate),
+                Err(StoreError::Refused(_)) => Ok(Fate::Undo),
+                Err(error) => Err(error.clone()),
+            }
+        }
+
+        fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
+            // Also a refusal waits for the commit: it may rest on what the same commit wrote.
+            let outcome = commit.and(self.outcome.unwrap_or(Err(StoreError::Closed)));
+            // Nobody waits any more when the caller gave up.
+            let _ = self.reply.send(outcome);
+        }
+    }
+
+    let (reply, reading) = oneshot::channel();
+    (Box::new(Job { fate, work: Some(work), outcome: None, reply }), reading)
+}
+
+pub(super) fn read_job<R: Send + 'static>(
+    work: impl FnOnce(&Snapshot<'_>) -> Result<R, StoreError> + Send + 'static,
+) -> (Box<dyn ReadJob>, Reading<R>) {
+    struct Job<R, W> {
+        work: W,
+        reply: Reply<R>,
+    }
+
+    impl<R: Send, W: FnOnce(&Snapshot<'_>) -> Result<R, StoreError> + Send> ReadJob for Job<R, W> {
+        fn run(self: Box<Self>, snapshot: Result<&Snapshot<'_>, StoreError>) {
+            // Nobody waits any more when the caller gave up.
+            let _ = self.reply.send(snapshot.and_then(self.work));
+        }
+    }
+
+    let (reply, reading) = oneshot::channel();
+    (Box::new(Job { work, reply }), reading)
+}
+
+/// The writer thread: drains the queue, commits what it drained at once, then answers.
+pub(super) fn write_all(
+    mut connection: Connection,
+    mut queue: mpsc::Receiver<Box<dyn WriteJob>>,
+    limits: &Limits,
+    clock: &Clock,
+    told: &watch::Sender<Position>,
+) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut jobs = vec![first];
+        while jobs.len() < MOST_IN_A_COMMIT
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        let commit = commit_together(&mut connection, &mut jobs, limits, clock);
+        if commit.is_ok()
+            && let Ok(head) = head(&connection)
+        {
+            told.send_if_modified(|told| std::mem::replace(told, head) != head);
+        }
+        for job in jobs {
+            job.answer(commit.clone());
+        }
+    }
+    // The WAL is complete either way; folding it in only makes the next start faster.
+    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// One transaction for all jobs, each in a savepoint so that one that fails spoils no other.
+fn commit_together(
+    connection: &mut Connection,
+    jobs: &mut [Box<dyn WriteJob>],
+    limits: &Limits,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+    let written = jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut(), limits, clock));
+    let committed = written.and_then(|()| connection.execute_batch("COMMIT").map_err(failed));
+    if committed.is_err() && !connection.is_autocommit() {
+        // When even this fails the next BEGIN fails too, and nothing is acknowledged.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    committed
+}
+
+fn run_one(connection: &Connection, job: &mut dyn WriteJob, limits: &Limits, clock: &Clock) -> Result<(), StoreError> {
+    connection.execute_batch("SAVEPOINT work").map_err(failed)?;
+    let mut rows = Rows { connection };
+    let ran = job.run(&mut Txn { tables: &mut rows, limits, commit: clock.millis() });
+    if connection.is_autocommit() {
+        // A full disk or an I/O error undid the whole transaction, the jobs before this one too.
+        let undone = || StoreError::Failed { detail: "the transaction was undone".to_owned() };
+        return Err(ran.err().unwrap_or_else(undone));
+    }
+    let end = if ran == Ok(Fate::Commit) { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" };
+    connection.execute_batch(end).map_err(failed)
+}
+
+/// The queue that the reader threads share.
+pub(super) type SharedQueue = Arc<Mutex<mpsc::Receiver<Box<dyn ReadJob>>>>;
+
+pub(super) fn shared(queue: mpsc::Receiver<Box<dyn ReadJob>>) -> SharedQueue {
+    Arc::new(Mutex::new(queue))
+}
+
+/// A reader thread: each job in a read transaction of its own, that is, over one committed state.
+pub(super) fn read_all(connection: &Connection, queue: &SharedQueue, clock: &Clock) {
+    loop {
+        // The lock is held while waiting, so one idle reader waits on the queue and the others on it.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(job) = job else { return };
+        match connection.execute_batch("BEGIN") {
+            Ok(()) => {
+                let rows = Rows { connection };
+                job.run(Ok(&Snapshot { tables: &rows, now: clock.millis() }));
+                // Nothing was written; ending the transaction cannot lose anything.
+                let _ = connection.execute_batch("COMMIT");
+            }
+            Err(error) => job.run(Err(failed(error))),
+        }
+    }
+}

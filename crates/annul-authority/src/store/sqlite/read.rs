@@ -1,0 +1,212 @@
+//! Reading rows.
+
+use annul_core::position::Position;
+use annul_core::record::{Chain, HashedCell};
+use annul_core::target::{HashKey, Target, TargetHash};
+use annul_core::time::UnixSeconds;
+use rusqlite::{OptionalExtension as _, Params, Row, params};
+use serde::de::DeserializeOwned;
+
+use super::failure::{failed, unreadable};
+use super::queue::Rows;
+use super::row::{AUDIT, Number, REVOCATION, audit, chain, from_doc, full_name, millis, position, revocation};
+use crate::model::{
+    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Session, Side, StoredRevocation,
+    SubjectState,
+};
+use crate::store::tables::{Attempt, IssuerRow, Read};
+use crate::store::{AuditFilter, LogState, RevocationFilter, StoreError};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl Rows<'_> {
+    /// The first row, if there is one.
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        statement.query_row(params, read).optional().map_err(failed)
+    }
+
+    /// Every row.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let rows = statement.query_map(params, read).map_err(failed)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
+    fn doc<T: DeserializeOwned>(&self, what: &'static str, sql: &str, params: impl Params) -> Result<Option<T>> {
+        let doc: Option<String> = self.first(sql, params, |row| row.get(0))?;
+        doc.map(|doc| from_doc(what, &doc)).transpose()
+    }
+
+    fn docs<T: DeserializeOwned>(&self, what: &'static str, sql: &str, params: impl Params) -> Result<Vec<T>> {
+        let docs: Vec<String> = self.all(sql, params, |row| row.get(0))?;
+        docs.iter().map(|doc| from_doc(what, doc)).collect()
+    }
+}
+
+pub(super) const fn side_column(side: Side) -> i64 {
+    match side {
+        Side::Access => 0,
+        Side::Sessions => 1,
+    }
+}
+
+impl Read for Rows<'_> {
+    fn log(&self) -> Result<LogState> {
+        let sql = "SELECT h.epoch, h.seq, h.chain, l.id, l.settings, l.hash_key, l.feed_key FROM log l, head h";
+        let read = |row: &Row<'_>| {
+            let head = Head { at: position(row)?, chain: chain(row.get(2)?) };
+            let hash_key = HashKey::from_bytes(row.get(5)?);
+            Ok((head, row.get::<_, String>(3)?, row.get::<_, String>(4)?, hash_key, row.get(6)?))
+        };
+        let (head, log, settings, hash_key, sealed_feed_key) =
+            self.first(sql, [], read)?.ok_or(StoreError::NotBootstrapped)?;
+        Ok(LogState { log, head, settings: from_doc("log", &settings)?, hash_key, sealed_feed_key })
+    }
+
+    fn chain_at(&self, log: &LogState, at: Position) -> Result<Option<Chain>> {
+        let sql = "SELECT chain FROM line WHERE epoch = ?1 AND seq = ?2";
+        let chain_of = |at: Position| self.first(sql, params![at.epoch, Number(at.seq)], |row| row.get(0).map(chain));
+        match chain_of(at)? {
+            Some(chain) => Ok(Some(chain)),
+            None if at == Position::new(1, 0) => Ok(chain_of(at.next())?.map(|_| Chain::genesis(&log.log))),
+            None => Ok(None),
+        }
+    }
+
+    fn lines_after(&self, after: Position, limit: usize) -> Result<Vec<LogLine>> {
+        let sql = "SELECT epoch, seq, line, chain FROM line WHERE (epoch, seq) > (?1, ?2) ORDER BY epoch, seq LIMIT ?3";
+        self.all(sql, params![after.epoch, Number(after.seq), Number(limit as u64)], |row| {
+            Ok(LogLine { at: position(row)?, line: row.get(2)?, chain: chain(row.get(3)?) })
+        })
+    }
+
+    fn session(&self, sid: &str) -> Result<Option<Session>> {
+        self.doc("session", "SELECT doc FROM session WHERE sid = ?1", [sid])
+    }
+
+    fn sessions_of(&self, subject: &str, limit: usize) -> Result<Vec<Session>> {
+        let sql = "SELECT doc FROM session WHERE subject = ?1 ORDER BY created_millis DESC, sid DESC LIMIT ?2";
+        self.docs("session", sql, params![subject, Number(limit as u64)])
+    }
+
+    fn sessions_naming(&self, target: &TargetHash, after: &str, limit: usize) -> Result<Vec<Session>> {
+        let sql = "SELECT s.doc FROM session_target t JOIN session s ON s.sid = t.sid \
+                   WHERE t.target = ?1 AND t.sid > ?2 ORDER BY t.sid LIMIT ?3";
+        self.docs("session", sql, params![target.0, after, Number(limit as u64)])
+    }
+
+    fn latest_expiry(&self) -> Result<Option<UnixSeconds>> {
+        let sql = "SELECT max(expires) FROM session WHERE ended = 0";
+        let latest: Option<Option<Number>> = self.first(sql, [], |row| row.get(0))?;
+        Ok(latest.flatten().map(|seconds| UnixSeconds(seconds.0)))
+    }
+
+    fn cell(&self, side: Side, target: &TargetHash) -> Result<Option<HashedCell>> {
+        let sql = "SELECT line FROM cell WHERE side = ?1 AND target = ?2";
+        let line: Option<String> = self.first(sql, params![side_column(side), target.0], |row| row.get(0))?;
+        line.map(|line| HashedCell::from_line(&line).map_err(|_| unreadable("cell")())).transpose()
+    }
+
+    fn access_cells(&self) -> Result<Vec<HashedCell>> {
+        let sql = "SELECT line FROM cell WHERE side = ?1 ORDER BY target";
+        let lines: Vec<String> = self.all(sql, [side_column(Side::Access)], |row| row.get(0))?;
+        lines.iter().map(|line| HashedCell::from_line(line).map_err(|_| unreadable("cell")())).collect()
+    }
+
+    fn revocation(&self, at: Position) -> Result<Option<StoredRevocation>> {
+        let sql = format!("SELECT {REVOCATION} FROM revocation WHERE epoch = ?1 AND seq = ?2");
+        let found = self.first(&sql, params![at.epoch, Number(at.seq)], revocation)?;
+        found.map(|entry| entry.ok_or_else(unreadable("revocation"))).transpose()
+    }
+
+    fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<StoredRevocation>> {
+        let named = if filter.target.is_some() { "name = ?4" } else { "?4 IS NULL" };
+        let sql = format!(
+            "SELECT {REVOCATION} FROM revocation WHERE (epoch, seq) > (?1, ?2) AND {named} ORDER BY epoch, seq LIMIT ?3"
+        );
+        let after = filter.after.unwrap_or_default();
+        let name = filter.target.as_ref().map(full_name);
+        let found =
+            self.all(&sql, params![after.epoch, Number(after.seq), Number(filter.limit as u64), name], revocation)?;
+        found.into_iter().map(|entry| entry.ok_or_else(unreadable("revocation"))).collect()
+    }
+
+    fn revocations_on(&self, target: &TargetHash) -> Result<Vec<StoredRevocation>> {
+        let sql = format!(
+            "SELECT {REVOCATION} FROM revocation WHERE target = ?1 AND lifted_epoch IS NULL ORDER BY epoch, seq"
+        );
+        let found = self.all(&sql, [target.0], revocation)?;
+        found.into_iter().map(|entry| entry.ok_or_else(unreadable("revocation"))).collect()
+    }
+
+    fn count_without_until(&self) -> Result<u64> {
+        let sql = "SELECT count(*) FROM cell WHERE side = ?1 AND until IS NULL";
+        let count: Option<Number> = self.first(sql, [side_column(Side::Access)], |row| row.get(0))?;
+        Ok(count.map_or(0, |count| count.0))
+    }
+
+    fn subject(&self, subject: &Target) -> Result<SubjectState> {
+        let state = self.doc("subject", "SELECT doc FROM subject WHERE name = ?1", [full_name(subject)])?;
+        Ok(state.unwrap_or_default())
+    }
+
+    fn keys(&self) -> Result<Vec<KeyRecord>> {
+        self.docs("signing_key", "SELECT doc FROM signing_key ORDER BY created_millis, kid", [])
+    }
+
+    fn issuer(&self, issuer: &str) -> Result<Option<IssuerRow>> {
+        self.doc("issuer", "SELECT doc FROM issuer WHERE issuer = ?1", [issuer])
+    }
+
+    fn issuers(&self) -> Result<Vec<IssuerRow>> {
+        self.docs("issuer", "SELECT doc FROM issuer ORDER BY issuer", [])
+    }
+
+    fn account(&self, username: &str) -> Result<Option<Account>> {
+        self.doc("account", "SELECT doc FROM account WHERE username = ?1", [username])
+    }
+
+    fn accounts(&self, after: &str, limit: usize) -> Result<Vec<Account>> {
+        let sql = "SELECT doc FROM account WHERE username > ?1 ORDER BY username LIMIT ?2";
+        self.docs("account", sql, params![after, Number(limit as u64)])
+    }
+
+    fn is_account_name(&self, name: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM account WHERE username = ?1 OR subject = ?1 LIMIT 1";
+        Ok(self.first(sql, [name], |_| Ok(()))?.is_some())
+    }
+
+    fn client(&self, client_id: &str) -> Result<Option<ClientRecord>> {
+        self.doc("client", "SELECT doc FROM client WHERE client_id = ?1", [client_id])
+    }
+
+    fn clients(&self) -> Result<Vec<ClientRecord>> {
+        self.docs("client", "SELECT doc FROM client ORDER BY client_id", [])
+    }
+
+    fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>> {
+        let at = if filter.at.is_some() { "epoch = ?3 AND seq = ?4" } else { "?3 IS NULL AND ?4 IS NULL" };
+        let target = if filter.target.is_some() { "target = ?5" } else { "?5 IS NULL" };
+        let sql = format!("SELECT {AUDIT} FROM audit WHERE id > ?1 AND {at} AND {target} ORDER BY id LIMIT ?2");
+        let (epoch, seq) = (filter.at.map(|at| at.epoch), filter.at.map(|at| Number(at.seq)));
+        self.all(&sql, params![Number(filter.after), Number(filter.limit as u64), epoch, seq, filter.target], audit)
+    }
+
+    fn attempt(&self, key: &IdempotencyKey) -> Result<Option<Attempt>> {
+        let sql = "SELECT request, time_millis, outcome FROM attempt WHERE client = ?1 AND key = ?2";
+        self.first(sql, params![key.client, key.key], |row| {
+            Ok(Attempt { request: row.get(0)?, time: millis(row.get(1)?), outcome: row.get(2)? })
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Writing rows.
+
+use annul_core::record::HashedCell;
+use annul_core::target::{Target, TargetHash};
+use annul_core::time::UnixMillis;
+use rusqlite::{Params, params};
+
+use super::failure::failed;
+use super::queue::Rows;
+use super::read::side_column;
+use super::row::{
+    Number, REVOCATION, cutoff_columns, emitter_column, full_name, position, reach_column, to_doc, until_column,
+};
+use crate::model::{
+    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, LogLine, Session, Side, StoredRevocation,
+    SubjectState,
+};
+use crate::store::tables::{Attempt, IssuerRow, PruneHorizon, Write};
+use crate::store::{LogState, Pruned, StoreError};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl Rows<'_> {
+    /// Runs a statement and tells how many rows it touched.
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        statement.execute(params).map_err(failed)
+    }
+}
+
+impl Write for Rows<'_> {
+    fn put_log(&mut self, log: &LogState) -> Result<()> {
+        let settings = to_doc(&log.settings);
+        self.run(
+            "INSERT INTO log (one, id, settings, hash_key, feed_key) VALUES (1, ?1, ?2, ?3, ?4) \
+             ON CONFLICT (one) DO UPDATE SET settings = excluded.settings, feed_key = excluded.feed_key",
+            params![log.log, settings, log.hash_key.expose(), log.sealed_feed_key],
+        )?;
+        self.put_head(log.head.at.epoch, log.head.at.seq, &log.head.chain.0)
+    }
+
+    fn put_line(&mut self, line: &LogLine, time: UnixMillis) -> Result<()> {
+        let (epoch, seq) = (line.at.epoch, line.at.seq);
+        self.run(
+            "INSERT INTO line (epoch, seq, line, chain, time_millis) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![epoch, Number(seq), line.line, line.chain.0, Number(time.0)],
+        )?;
+        self.put_head(epoch, seq, &line.chain.0)
+    }
+
+    fn put_session(&mut self, session: &Session, targets: &[TargetHash]) -> Result<()> {
+        self.run(
+            "INSERT INTO session (sid, subject, created_millis, expires, ended, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (sid) DO UPDATE SET expires = excluded.expires, ended = excluded.ended, doc = excluded.doc",
+            params![
+                session.sid,
+                session.subject,
+                Number(session.created.0),
+                Number(session.expires.0),
+                session.ended.is_some(),
+                to_doc(session)
+            ],
+        )?;
+        let held = "SELECT target FROM session_target WHERE sid = ?1";
+        let held: Vec<[u8; 16]> = self.all(held, [&session.sid], |row| row.get(0))?;
+        for target in held.iter().filter(|held| !targets.contains(&TargetHash(**held))) {
+            self.run("DELETE FROM session_target WHERE target = ?1 AND sid = ?2", params![target, session.sid])?;
+        }
+        for target in targets.iter().filter(|target| !held.contains(&target.0)) {
+            self.run("INSERT INTO session_target (target, sid) VALUES (?1, ?2)", params![target.0, session.sid])?;
+        }
+        Ok(())
+    }
+
+    fn put_revocation(&mut self, entry: &StoredRevocation) -> Result<()> {
+        let (cutoff, cutoff_time) = cutoff_columns(entry.cutoff);
+        let sql = format!(
+            "INSERT OR REPLACE INTO revocation ({REVOCATION}, spent_after) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+        );
+        let params = params![
+            entry.at.epoch,
+            Number(entry.at.seq),
+            entry.hash.0,
+            full_name(&entry.target),
+            cutoff,
+            cutoff_time,
+            entry.fields.always,
+            entry.fields.now,
+            entry.fields.before.map(|time| Number(time.0)),
+            reach_column(entry.reach),
+            until_column(entry.until),
+            until_column(entry.sessions_until),
+            entry.reason,
+            entry.actor,
+            Number(entry.time.0),
+            emitter_column(entry.emitted_by),
+            entry.lifted.map(|at| at.epoch),
+            entry.lifted.map(|at| Number(at.seq)),
+            entry.spent_after().map(|second| Number(second.0)),
+        ];
+        self.run(&sql, params).map(drop)
+    }
+
+    fn put_cell(&mut self, side: Side, cell: &HashedCell) -> Result<()> {
+        let key = (side_column(side), cell.target.0);
+        let Some(held) = cell.cell else {
+            return self.run("DELETE FROM cell WHERE side = ?1 AND target = ?2", key).map(drop);
+        };
+        self.run(
+            "INSERT INTO cell (side, target, until, line) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (side, target) DO UPDATE SET until = excluded.until, line = excluded.line",
+            params![key.0, key.1, until_column(held.until), cell.to_line()],
+        )
+        .map(drop)
+    }
+
+    fn put_subject(&mut self, subject: &Target, state: &SubjectState) -> Result<()> {
+        let sql = "INSERT INTO subject (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = excluded.doc";
+        self.run(sql, params![full_name(subject), to_doc(state)]).map(drop)
+    }
+
+    fn put_key(&mut self, key: &KeyRecord) -> Result<()> {
+        let sql = "INSERT INTO signing_key (kid, created_millis, doc) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT (kid) DO UPDATE SET doc = excluded.doc";
+        self.run(sql, params![key.kid, Number(key.created.0), to_doc(key)]).map(drop)
+    }
+
+    fn remove_key(&mut self, kid: &str) -> Result<()> {
+        self.run("DELETE FROM signing_key WHERE kid = ?1", [kid]).map(drop)
+    }
+
+    fn put_issuer(&mut self, issuer: &IssuerRow) -> Result<()> {
+        let sql =
+            "INSERT INTO issuer (issuer, doc) VALUES (?1, ?2) ON CONFLICT (issuer) DO UPDATE SET doc = excluded.doc";
+        self.run(sql, params![issuer.record.issuer, to_doc(issuer)]).map(drop)
+    }
+
+    fn put_account(&mut self, account: &Account) -> Result<()> {
+        let sql = "INSERT INTO account (username, subject, doc) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT (username) DO UPDATE SET doc = excluded.doc";
+        self.run(sql, params![account.username, account.subject, to_doc(account)]).map(drop)
+    }
+
+    fn remove_account(&mut self, username: &str) -> Result<()> {
+        self.run("DELETE FROM account WHERE username = ?1", [username]).map(drop)
+    }
+
+    fn put_client(&mut self, client: &ClientRecord) -> Result<()> {
+        let sql = "INSERT INTO client (client_id, doc) VALUES (?1, ?2) \
+                   ON CONFLICT (client_id) DO UPDATE SET doc = excluded.doc";
+        self.run(sql, params![client.client_id, to_doc(client)]).map(drop)
+    }
+
+    fn remove_client(&mut self, client_id: &str) -> Result<()> {
+        self.run("DELETE FROM client WHERE client_id = ?1", [client_id]).map(drop)
+    }
+
+    fn put_audit(&mut self, event: &AuditEvent) -> Result<()> {
+        self.run(
+            "INSERT INTO audit (epoch, seq, time_millis, actor, action, target, reason, request_id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                event.at.map(|at| at.epoch),
+                event.at.map(|at| Number(at.seq)),
+                Number(event.time.0),
+                event.actor,
+                event.action,
+                event.target,
+                event.reason,
+                event.request_id
+            ],
+        )
+        .map(drop)
+    }
+
+    fn put_attempt(&mut self, key: &IdempotencyKey, attempt: &Attempt) -> Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO attempt (client, key, request, time_millis, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![key.client, key.key, attempt.request, Number(attempt.time.0), attempt.outcome],
+        )
+        .map(drop)
+    }
+
+    fn prune(&mut self, horizon: &PruneHorizon, limit: usize) -> Result<Pruned> {
+        let entries = Number(horizon.entries.0);
+        let most = Number(limit as u64);
+        let removed = [
+            self.run(
+                "DELETE FROM revocation WHERE (epoch, seq) IN \
+                 (SELECT epoch, seq FROM revocation WHERE spent_after < ?1 ORDER BY spent_after LIMIT ?2)",
+                params![entries, most],
+            )?,
+            self.run(
+                "DELETE FROM cell WHERE (side, target) IN \
+                 (SELECT side, target FROM cell WHERE until < ?1 ORDER BY until LIMIT ?2)",
+                params![entries, most],
+            )?,
+            self.run(
+                "DELETE FROM session WHERE sid IN (SELECT sid FROM session WHERE expires < ?1 ORDER BY expires LIMIT ?2)",
+                params![entries, most],
+            )?,
+            self.prune_lines(horizon.lines, limit)?,
+            self.run(
+                "DELETE FROM attempt WHERE (client, key) IN \
+                 (SELECT client, key FROM attempt WHERE time_millis < ?1 ORDER BY time_millis LIMIT ?2)",
+                params![Number(horizon.attempts.0), most],
+            )?,
+            self.run(
+                "DELETE FROM audit WHERE id IN \
+                 (SELECT id FROM (SELECT id, time_millis FROM audit ORDER BY id LIMIT ?2) WHERE time_millis < ?1)",
+                params![Number(horizon.audit.0), most],
+            )?,
+        ];
+        Ok(Pruned {
+            rows: removed.iter().map(|rows| *rows as u64).sum(),
+            more: removed.iter().any(|rows| *rows >= limit),
+        })
+    }
+}
+
+impl Rows<'_> {
+    /// Lines go from the front only, up to the first that is young enough, and never the last one.
+    fn prune_lines(&self, before: UnixMillis, limit: usize) -> Result<usize> {
+        let sql = "SELECT epoch, seq, time_millis FROM line ORDER BY epoch, seq LIMIT ?1";
+        let front =
+            self.all(sql, [Number(limit as u64 + 1)], |row| Ok((position(row)?, row.get::<_, Number>(2)?.0)))?;
+        let old = front.iter().take(limit.min(front.len().saturating_sub(1)));
+        let Some((last, _)) = old.take_while(|(_, time)| *time < before.0).last() else { return Ok(0) };
+        let sql = "DELETE FROM line WHERE (epoch, seq) <= (?1, ?2)";
+        self.run(sql, params![last.epoch, Number(last.seq)])
+    }
+
+    fn put_head(&self, epoch: u32, seq: u64, chain: &[u8; 32]) -> Result<()> {
+        self.run(
+            "INSERT INTO head (one, epoch, seq, chain) VALUES (1, ?1, ?2, ?3) \
+             ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, chain = excluded.chain",
+            params![epoch, Number(seq), chain],
+        )
+        .map(drop)
+    }
+}

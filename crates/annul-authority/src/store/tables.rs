@@ -1,0 +1,164 @@
+//! The rows every store keeps: what the verbs are written over.
+//!
+//! Row operations and nothing more. None of them decides anything; a store implements them inside
+//! one of its transactions, and what an operation wrote is seen by those after it.
+
+use annul_core::algebra::Until;
+use annul_core::position::Position;
+use annul_core::record::{Chain, HashedCell};
+use annul_core::settings::IssuerRecord;
+use annul_core::target::{Target, TargetHash};
+use annul_core::time::{UnixMillis, UnixSeconds};
+use serde::{Deserialize, Serialize};
+
+use super::{AuditFilter, Limits, LogState, Pruned, RevocationFilter, StoreError};
+use crate::model::{
+    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, KeySource, LogLine, Session, Side, StoredRevocation,
+    SubjectState,
+};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Rows as one snapshot shows them.
+pub(crate) trait Read {
+    /// The log, or [`StoreError::NotBootstrapped`].
+    fn log(&self) -> Result<LogState>;
+    /// The chain at a position whose line is kept, or before the first line while that is kept.
+    fn chain_at(&self, log: &LogState, at: Position) -> Result<Option<Chain>>;
+    fn lines_after(&self, after: Position, limit: usize) -> Result<Vec<LogLine>>;
+
+    fn session(&self, sid: &str) -> Result<Option<Session>>;
+    /// Newest first.
+    fn sessions_of(&self, subject: &str, limit: usize) -> Result<Vec<Session>>;
+    /// Sessions that have not ended and have this target, by sid, after one.
+    fn sessions_naming(&self, target: &TargetHash, after: &str, limit: usize) -> Result<Vec<Session>>;
+    /// The latest absolute end of any session that has not ended.
+    fn latest_expiry(&self) -> Result<Option<UnixSeconds>>;
+
+    fn cell(&self, side: Side, target: &TargetHash) -> Result<Option<HashedCell>>;
+    /// In the order of the hashes.
+    fn access_cells(&self) -> Result<Vec<HashedCell>>;
+    fn revocation(&self, at: Position) -> Result<Option<StoredRevocation>>;
+    fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<StoredRevocation>>;
+    /// Those of one target that are not lifted, in the order of their positions.
+    fn revocations_on(&self, target: &TargetHash) -> Result<Vec<StoredRevocation>>;
+    /// Access cells without until.
+    fn count_without_until(&self) -> Result<u64>;
+
+    fn subject(&self, subject: &Target) -> Result<SubjectState>;
+    /// In the order they were made.
+    fn keys(&self) -> Result<Vec<KeyRecord>>;
+    fn issuer(&self, issuer: &str) -> Result<Option<IssuerRow>>;
+    fn issuers(&self) -> Result<Vec<IssuerRow>>;
+
+    fn account(&self, username: &str) -> Result<Option<Account>>;
+    fn accounts(&self, after: &str, limit: usize) -> Result<Vec<Account>>;
+    /// Whether an account has this name or this subject.
+    fn is_account_name(&self, name: &str) -> Result<bool>;
+    fn client(&self, client_id: &str) -> Result<Option<ClientRecord>>;
+    fn clients(&self) -> Result<Vec<ClientRecord>>;
+
+    fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>>;
+    fn attempt(&self, key: &IdempotencyKey) -> Result<Option<Attempt>>;
+}
+
+/// Rows inside a writing transaction. `put` inserts or replaces.
+pub(crate) trait Write: Read {
+    /// Everything of the log but its lines.
+    fn put_log(&mut self, log: &LogState) -> Result<()>;
+    /// Appends a line; the head moves to it.
+    fn put_line(&mut self, line: &LogLine, time: UnixMillis) -> Result<()>;
+
+    /// `targets` are those the session is found by; none when it has ended.
+    fn put_session(&mut self, session: &Session, targets: &[TargetHash]) -> Result<()>;
+
+    fn put_revocation(&mut self, revocation: &StoredRevocation) -> Result<()>;
+    /// A cell that is `None` is removed.
+    fn put_cell(&mut self, side: Side, cell: &HashedCell) -> Result<()>;
+
+    fn put_subject(&mut self, subject: &Target, state: &SubjectState) -> Result<()>;
+    fn put_key(&mut self, key: &KeyRecord) -> Result<()>;
+    fn remove_key(&mut self, kid: &str) -> Result<()>;
+    fn put_issuer(&mut self, issuer: &IssuerRow) -> Result<()>;
+
+    fn put_account(&mut self, account: &Account) -> Result<()>;
+    fn remove_account(&mut self, username: &str) -> Result<()>;
+    fn put_client(&mut self, client: &ClientRecord) -> Result<()>;
+    fn remove_client(&mut self, client_id: &str) -> Result<()>;
+
+    /// The event's id is given by the store.
+    fn put_audit(&mut self, event: &AuditEvent) -> Result<()>;
+    fn put_attempt(&mut self, key: &IdempotencyKey, attempt: &Attempt) -> Result<()>;
+
+    /// Removes rows that lie behind the horizon, each kind up to `limit`.
+    fn prune(&mut self, horizon: &PruneHorizon, limit: usize) -> Result<Pruned>;
+}
+
+/// An issuer as it is kept, ours among them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct IssuerRow {
+    /// What verifiers were told.
+    pub(crate) record: IssuerRecord,
+    /// Where its keys come from; `None` for our own.
+    pub(crate) source: Option<KeySource>,
+    /// Seconds one of its sessions lives at most.
+    pub(crate) longest_session: Option<u64>,
+    /// The latest `exp` of any token from when its longest life was longer than now.
+    pub(crate) outstanding: UnixSeconds,
+}
+
+/// What a first attempt with an idempotency key did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) request: [u8; 32],
+    pub(crate) time: UnixMillis,
+    /// The outcome as JSON.
+    pub(crate) outcome: String,
+}
+
+/// Seconds for which an idempotency key is remembered.
+pub(crate) const ATTEMPT_LIFE: u64 = 24 * 3600;
+
+/// Before when rows of each kind may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PruneHorizon {
+    /// Entries whose untils lie before this second, and sessions that expired before it.
+    pub(crate) entries: UnixSeconds,
+    /// Lines committed before this. The last line always stays.
+    pub(crate) lines: UnixMillis,
+    /// Attempts made before this.
+    pub(crate) attempts: UnixMillis,
+    /// Audit events before this.
+    pub(crate) audit: UnixMillis,
+}
+
+impl PruneHorizon {
+    pub(crate) fn at(now: UnixMillis, clock_skew: u64, limits: &Limits) -> Self {
+        let ago = |seconds: u64| UnixMillis(now.0.saturating_sub(seconds.saturating_mul(1000)));
+        Self {
+            entries: now.floor().minus(clock_skew),
+            lines: ago(limits.keep_lines),
+            attempts: ago(ATTEMPT_LIFE),
+            audit: limits.keep_audit.map_or(UnixMillis(0), ago),
+        }
+    }
+}
+
+impl StoredRevocation {
+    /// Whether both verifiers and the authority may have forgotten the entry at `now`.
+    pub(crate) fn is_spent(&self, now: UnixSeconds) -> bool {
+        let access = !self.reach.access() || self.until.is_over(now);
+        let sessions = !self.reach.sessions() || self.sessions_until.is_over(now);
+        access && sessions
+    }
+
+    /// The second after which the entry is spent, `None` when only a lift ends it.
+    pub(crate) fn spent_after(&self) -> Option<UnixSeconds> {
+        let access = if self.reach.access() { self.until } else { Until::At(UnixSeconds(0)) };
+        let sessions = if self.reach.sessions() { self.sessions_until } else { Until::At(UnixSeconds(0)) };
+        match access.max(sessions) {
+            Until::At(second) => Some(second),
+            Until::Never => None,
+        }
+    }
+}

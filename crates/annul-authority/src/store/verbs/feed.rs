@@ -1,0 +1,77 @@
+//! What followers read: the beginning of the log, its lines, its state; and what may be forgotten.
+
+use annul_core::position::Position;
+use annul_core::record::Chain;
+use annul_core::target::TargetHash;
+
+use super::keys::publish_own;
+use super::sessions::session_view;
+use super::{Result, Snapshot, Txn, cells};
+use crate::model::{Act, Head, Side};
+use crate::store::tables::PruneHorizon;
+use crate::store::{FeedSnapshot, Genesis, JudgingSnapshot, Lines, LogState, MAX_PAGE, Pruned, StoreError};
+
+pub(crate) fn bootstrap(txn: &mut Txn<'_>, genesis: Genesis) -> Result<LogState> {
+    match txn.tables.log() {
+        Err(StoreError::NotBootstrapped) => {}
+        there => return there,
+    }
+    let chain = Chain::genesis(&genesis.log);
+    txn.tables.put_log(&LogState {
+        log: genesis.log,
+        head: Head { at: Position::new(1, 0), chain },
+        settings: genesis.settings.clone(),
+        hash_key: genesis.hash_key,
+        sealed_feed_key: genesis.sealed_feed_key,
+    })?;
+    for key in &genesis.keys {
+        txn.tables.put_key(key)?;
+    }
+    for client in &genesis.clients {
+        txn.tables.put_client(client)?;
+    }
+    let mut log = txn.appender(&Act::new("annul", "log.create"))?;
+    log.settings(genesis.settings)?;
+    publish_own(&mut log)?;
+    txn.tables.log()
+}
+
+pub(crate) fn lines_after(snapshot: &Snapshot<'_>, after: Position, limit: usize) -> Result<Lines> {
+    let log = snapshot.tables.log()?;
+    let head = log.head;
+    let base = if after > head.at { None } else { snapshot.tables.chain_at(&log, after)? };
+    let lines = match base {
+        Some(_) => snapshot.tables.lines_after(after, limit)?,
+        None => Vec::new(),
+    };
+    Ok(Lines { base, lines, head })
+}
+
+pub(crate) fn feed_snapshot(snapshot: &Snapshot<'_>) -> Result<FeedSnapshot> {
+    let log = snapshot.tables.log()?;
+    let forgotten_at = snapshot.now.floor().minus(log.settings.clock_skew);
+    let mut cells = snapshot.tables.access_cells()?;
+    cells.retain(|hashed| hashed.cell.is_some_and(|cell| !cell.until.is_over(forgotten_at)));
+    let issuers = snapshot.tables.issuers()?.into_iter().map(|row| row.record).collect();
+    Ok(FeedSnapshot { log, issuers, cells })
+}
+
+pub(crate) fn judging_snapshot(
+    snapshot: &Snapshot<'_>,
+    targets: Vec<TargetHash>,
+    sid: Option<&str>,
+) -> Result<JudgingSnapshot> {
+    let log = snapshot.tables.log()?;
+    let access = cells(snapshot.tables, &log, Side::Access, targets, snapshot.now)?;
+    let session = match sid {
+        Some(sid) => session_view(snapshot, sid)?,
+        None => None,
+    };
+    Ok(JudgingSnapshot { log, access, session })
+}
+
+pub(crate) fn prune(txn: &mut Txn<'_>, limit: usize) -> Result<Pruned> {
+    let log = txn.tables.log()?;
+    let horizon = PruneHorizon::at(txn.commit, log.settings.clock_skew, txn.limits);
+    txn.tables.prune(&horizon, limit.clamp(1, MAX_PAGE))
+}

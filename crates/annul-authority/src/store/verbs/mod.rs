@@ -1,0 +1,126 @@
+//! What each verb of the store means, written once over the rows of any store.
+
+mod feed;
+mod keys;
+mod names;
+mod revocations;
+mod sessions;
+mod subjects;
+
+use annul_core::target::{TargetHash, TargetKind};
+use annul_core::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::feed::{bootstrap, feed_snapshot, judging_snapshot, lines_after, prune};
+pub(crate) use self::keys::{change_keys, issuers, kill_key, publish_settings, put_issuer, remove_issuer};
+pub(crate) use self::names::{add_account, add_client, note, remove_account, remove_client, set_password};
+pub(crate) use self::revocations::{lift, rehearse, revoke};
+pub(crate) use self::sessions::{end_session, issuing_snapshot, note_uses, open_session, session_view, sessions_of};
+pub(crate) use self::subjects::{block, set_claims, unblock};
+use super::tables::{ATTEMPT_LIFE, Attempt, Read, Write};
+use super::{Appended, Cells, Limits, LogState, Refused, StoreError};
+use crate::log::Appender;
+use crate::model::{Act, Session, SessionStatus, Side};
+
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// A writing transaction.
+pub(crate) struct Txn<'t> {
+    pub(crate) tables: &'t mut dyn Write,
+    pub(crate) limits: &'t Limits,
+    /// The wall clock, read inside the transaction.
+    pub(crate) commit: UnixMillis,
+}
+
+impl Txn<'_> {
+    /// The end of the log, for an act.
+    fn appender(&mut self, act: &Act) -> Result<Appender<'_>> {
+        Appender::begin(&mut *self.tables, self.limits, self.commit, act.clone())
+    }
+}
+
+/// A reading transaction.
+pub(crate) struct Snapshot<'t> {
+    pub(crate) tables: &'t dyn Read,
+    /// The wall clock, read inside the transaction.
+    pub(crate) now: UnixMillis,
+}
+
+/// The outcome that a repetition is answered with.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Appended(Appended),
+    Opened { sid: String, replaced: Option<annul_core::position::Position> },
+}
+
+/// What an earlier attempt with the act's idempotency key did, if there was one.
+fn earlier_attempt(txn: &Txn<'_>, act: &Act) -> Result<Option<Outcome>> {
+    let Some(key) = &act.idempotency else { return Ok(None) };
+    let Some(attempt) = txn.tables.attempt(key)? else { return Ok(None) };
+    if txn.commit.0 > attempt.time.0.saturating_add(ATTEMPT_LIFE * 1000) {
+        return Ok(None);
+    }
+    if attempt.request != key.request {
+        return Err(Refused::IdempotencyConflict.into());
+    }
+    serde_json::from_str(&attempt.outcome)
+        .map(Some)
+        .map_err(|error| StoreError::Corrupt { detail: format!("an idempotency row: {error}") })
+}
+
+fn remember_attempt(txn: &mut Txn<'_>, act: &Act, outcome: &Outcome) -> Result<()> {
+    let Some(key) = &act.idempotency else { return Ok(()) };
+    let outcome = serde_json::to_string(outcome).expect("an outcome holds only numbers and strings");
+    txn.tables.put_attempt(key, &Attempt { request: key.request, time: txn.commit, outcome })
+}
+
+/// Does `work` unless an earlier attempt did it.
+fn once(txn: &mut Txn<'_>, act: &Act, work: impl FnOnce(&mut Txn<'_>) -> Result<Appended>) -> Result<Appended> {
+    match earlier_attempt(txn, act)? {
+        Some(Outcome::Appended(appended)) => return Ok(Appended { repeated: true, ..appended }),
+        Some(Outcome::Opened { .. }) => return Err(Refused::IdempotencyConflict.into()),
+        None => {}
+    }
+    let outcome = Outcome::Appended(work(txn)?);
+    remember_attempt(txn, act, &outcome)?;
+    let Outcome::Appended(appended) = outcome else { unreachable!("made two lines above") };
+    Ok(appended)
+}
+
+/// What is in force against targets; what has lapsed is left out, whether it was cleaned up or not.
+fn cells(
+    tables: &(impl Read + ?Sized),
+    log: &LogState,
+    side: Side,
+    targets: impl IntoIterator<Item = TargetHash>,
+    now: UnixMillis,
+) -> Result<Cells> {
+    let forgotten_at = now.floor().minus(log.settings.clock_skew);
+    let mut cells = Cells::new();
+    for target in targets {
+        let cell = tables.cell(side, &target)?.and_then(|hashed| hashed.cell);
+        if let Some(cell) = cell.filter(|cell| !cell.until.is_over(forgotten_at)) {
+            cells.insert(target, cell);
+        }
+    }
+    Ok(cells)
+}
+
+/// Whether a session can be used: the one judgement that reads, writes and counts share.
+fn status(tables: &(impl Read + ?Sized), log: &LogState, session: &Session, now: UnixMillis) -> Result<SessionStatus> {
+    if session.ended.is_some() {
+        return Ok(SessionStatus::Ended);
+    }
+    if session.is_expired(now.floor()) {
+        return Ok(SessionStatus::Expired);
+    }
+    let targets = session.hashed_targets(&log.settings, &log.hash_key);
+    let cells = cells(tables, log, Side::Sessions, hashes(&targets), now)?;
+    let refusal = session.judge(&targets, |target| cells.get(target).copied());
+    Ok(refusal.map_or(SessionStatus::Live, SessionStatus::Revoked))
+}
+
+fn hashes(targets: &[(TargetKind, TargetHash)]) -> Vec<TargetHash> {
+    targets.iter().map(|(_, hash)| *hash).collect()
+}

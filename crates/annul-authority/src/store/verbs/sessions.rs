@@ -1,0 +1,218 @@
+//! Sessions: opened, read for an issue, ended.
+
+use annul_core::algebra::{Cutoff, Reach};
+use annul_core::fold::EmittedBy;
+use annul_core::position::Position;
+use annul_core::settings::MAX_TARGETS;
+use annul_core::target::{Target, TargetKind};
+use annul_core::time::UnixMillis;
+
+use super::{Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, once, remember_attempt, status};
+use crate::log::Appender;
+use crate::model::{Act, Ended, MAX_ANCESTORS, NewRevocation, NewSession, Session, SessionStatus, Side};
+use crate::store::tables::Write;
+use crate::store::{
+    Appended, IssuingSnapshot, LogState, MAX_PAGE, Opened, Refused, SessionCount, SessionView, StoreError, TargetPlan,
+};
+
+/// Targets a token has besides those of its session: `token` and `key`.
+const TARGETS_OF_A_TOKEN: usize = 2;
+
+pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Result<Opened> {
+    match earlier_attempt(txn, act)? {
+        Some(Outcome::Opened { sid, replaced }) => {
+            let session = txn.tables.session(&sid)?.ok_or(Refused::SessionUnknown)?;
+            return Ok(Opened { session, replaced, log: txn.tables.log()?, repeated: true });
+        }
+        Some(Outcome::Appended(_)) => return Err(Refused::IdempotencyConflict.into()),
+        None => {}
+    }
+    admit(txn, &new)?;
+    let mut log = txn.appender(act)?;
+    let replaced = match &new.replaces {
+        Some(sid) => end_replaced(&mut log, &new.subject, sid)?,
+        None => None,
+    };
+    let subject = own_subject(log.log(), &new.subject)?;
+    let state = log.tables.subject(&subject)?;
+    if let Some(at) = state.blocked {
+        return Err(Refused::SubjectBlocked { at }.into());
+    }
+    let mut claims = state.claims;
+    claims.extend(new.claims);
+    let at = log.log().head.at;
+    let now = log.commit();
+    let session = Session {
+        sid: new.sid,
+        subject: new.subject,
+        client_id: new.client_id,
+        audience: new.audience,
+        scope: new.scope,
+        device: new.device,
+        created: now,
+        auth_time: new.auth_time,
+        last_used: now,
+        expires: now.floor().plus(new.life),
+        idle_limit: new.idle_limit,
+        claims,
+        confirmation: new.confirmation,
+        ancestors: new.ancestors,
+        position: at,
+        claims_position: at,
+        ended: None,
+    };
+    judge_new(&log, &session)?;
+    put_session(log.parts(), &session)?;
+    if replaced.is_none() {
+        let text = Target::one(&log.log().settings.issuer, TargetKind::Session, &session.sid)
+            .map_or_else(|_| session.sid.clone(), |target| log.text(&target));
+        log.note_act(Some(text))?;
+    }
+    let log = log.log().clone();
+    remember_attempt(txn, act, &Outcome::Opened { sid: session.sid.clone(), replaced })?;
+    Ok(Opened { session, replaced, log, repeated: false })
+}
+
+pub(crate) fn issuing_snapshot(
+    snapshot: &Snapshot<'_>,
+    sid: &str,
+    plan: TargetPlan,
+) -> Result<Option<IssuingSnapshot>> {
+    // One transaction: the position is that of the state in which the session is read.
+    let log = snapshot.tables.log()?;
+    let Some(session) = snapshot.tables.session(sid)? else { return Ok(None) };
+    let status = status(snapshot.tables, &log, &session, snapshot.now)?;
+    let targets = plan(&log, &session);
+    let access = cells(snapshot.tables, &log, Side::Access, targets, snapshot.now)?;
+    Ok(Some(IssuingSnapshot { session, status, access, keys: snapshot.tables.keys()?, log }))
+}
+
+pub(crate) fn session_view(snapshot: &Snapshot<'_>, sid: &str) -> Result<Option<SessionView>> {
+    let log = snapshot.tables.log()?;
+    let session = snapshot.tables.session(sid)?;
+    session.map(|session| view(snapshot, &log, session)).transpose()
+}
+
+pub(crate) fn sessions_of(snapshot: &Snapshot<'_>, subject: &str) -> Result<Vec<SessionView>> {
+    let log = snapshot.tables.log()?;
+    let sessions = snapshot.tables.sessions_of(subject, MAX_PAGE)?;
+    sessions.into_iter().map(|session| view(snapshot, &log, session)).collect()
+}
+
+pub(crate) fn end_session(txn: &mut Txn<'_>, act: &Act, sid: &str) -> Result<Appended> {
+    once(txn, act, |txn| {
+        let mut log = txn.appender(act)?;
+        let session = log.tables.session(sid)?.ok_or(Refused::SessionUnknown)?;
+        let was_live = status(&*log.tables, log.log(), &session, log.commit())? == SessionStatus::Live;
+        let at = match &session.ended {
+            Some(ended) => ended.at,
+            None => end(&mut log, session)?,
+        };
+        Ok(Appended {
+            positions: vec![at],
+            head: log.log().head.at,
+            committed: log.commit(),
+            sessions: SessionCount { ended: u64::from(was_live), at_least: false },
+            kept: None,
+            repeated: false,
+        })
+    })
+}
+
+pub(crate) fn note_uses(txn: &mut Txn<'_>, uses: &[(String, UnixMillis)]) -> Result<()> {
+    let log = txn.tables.log()?;
+    for (sid, at) in uses {
+        let Some(mut session) = txn.tables.session(sid)? else { continue };
+        if session.last_used < *at {
+            session.last_used = *at;
+            put_session((&mut *txn.tables, &log), &session)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends a session by its own entry.
+pub(super) fn end(log: &mut Appender<'_>, session: Session) -> Result<Position> {
+    let target = Target::one(&log.log().settings.issuer, TargetKind::Session, &session.sid)
+        .map_err(|_| Refused::SessionUnknown)?;
+    let entry =
+        NewRevocation { target, cutoff: Cutoff::Always, reach: Reach::Both, exp: None, until: None, reason: None };
+    let at = log.revoke(&entry, EmittedBy::EndedSession)?;
+    mark_ended(log, session, at)?;
+    Ok(at)
+}
+
+/// Records that the entry at `at` ended the session.
+pub(super) fn mark_ended(log: &mut Appender<'_>, session: Session, at: Position) -> Result<()> {
+    let reason = log.tables.revocation(at)?.and_then(|entry| entry.reason);
+    let ended = Some(Ended { at, time: log.commit(), reason });
+    put_session(log.parts(), &Session { ended, ..session })
+}
+
+/// Writes a session with the targets it is found by; one that has ended is found by none.
+pub(super) fn put_session((tables, log): (&mut dyn Write, &LogState), session: &Session) -> Result<()> {
+    let targets = match session.ended {
+        Some(_) => Vec::new(),
+        None => hashes(&session.hashed_targets(&log.settings, &log.hash_key)),
+    };
+    tables.put_session(session, &targets)
+}
+
+/// Refuses a session whose tokens would have more targets than a token may.
+pub(super) fn few_enough_targets(log: &LogState, session: &Session) -> Result<()> {
+    let count = session.targets(&log.settings).len() + TARGETS_OF_A_TOKEN;
+    if count > MAX_TARGETS {
+        return Err(Refused::TooManyTargets { count }.into());
+    }
+    Ok(())
+}
+
+pub(super) fn own_subject(log: &LogState, subject: &str) -> Result<Target> {
+    Target::one(&log.settings.issuer, TargetKind::Subject, subject).map_err(|_| Refused::NotASubject.into())
+}
+
+fn admit(txn: &Txn<'_>, new: &NewSession) -> Result<()> {
+    let now = txn.commit.floor();
+    let longest = txn.limits.longest_session;
+    if new.life > longest {
+        return Err(Refused::SessionTooLong { longest }.into());
+    }
+    if new.auth_time > now || new.auth_time < now.minus(longest) {
+        return Err(Refused::AuthTimeOutOfRange { auth_time: new.auth_time }.into());
+    }
+    if new.ancestors.len() > MAX_ANCESTORS {
+        return Err(Refused::TooManyAncestors.into());
+    }
+    match txn.tables.session(&new.sid)? {
+        Some(_) => Err(Refused::SessionExists.into()),
+        None => Ok(()),
+    }
+}
+
+/// A session is judged before it exists, by both sides: one whose first token would be dead on
+/// arrival is not opened.
+fn judge_new(log: &Appender<'_>, session: &Session) -> Result<()> {
+    few_enough_targets(log.log(), session)?;
+    let targets = session.hashed_targets(&log.log().settings, &log.log().hash_key);
+    for side in [Side::Sessions, Side::Access] {
+        let cells = cells(&*log.tables, log.log(), side, hashes(&targets), log.commit())?;
+        if let Some(refusal) = session.judge(&targets, |target| cells.get(target).copied()) {
+            return Err(Refused::Revoked(refusal).into());
+        }
+    }
+    Ok(())
+}
+
+fn end_replaced(log: &mut Appender<'_>, subject: &str, sid: &str) -> Result<Option<Position>> {
+    let replaced = log.tables.session(sid)?.filter(|replaced| replaced.subject == subject);
+    let replaced = replaced.ok_or(StoreError::Refused(Refused::SessionUnknown))?;
+    if replaced.ended.is_some() {
+        return Ok(None);
+    }
+    end(log, replaced).map(Some)
+}
+
+fn view(snapshot: &Snapshot<'_>, log: &LogState, session: Session) -> Result<SessionView> {
+    let status = status(snapshot.tables, log, &session, snapshot.now)?;
+    Ok(SessionView { session, status })
+}

@@ -1,0 +1,422 @@
+//! Tokens at the authority: verified by its own keys, judged by the store, re-stamped, introspected,
+//! issued to machines, and used by their bearers to log out.
+
+use std::sync::Arc;
+
+use annul_core::algebra::{Cutoff, Reach, Refusal};
+use annul_core::position::Position;
+use annul_core::target::{Target, TargetHash, TargetKind};
+use annul_core::token::{Expect, KeySet, TokenError, UnverifiedToken, VerifiedToken};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::authority::{Authority, Caller};
+use crate::bounds;
+use crate::clients::{AuthenticatedClient, OWN_SCOPES};
+use crate::error::VerbError;
+use crate::minting::{Draft, Grant, Stamp};
+use crate::model::{NewRevocation, SessionStatus};
+use crate::random;
+use crate::revocations::{Revoked, Wait};
+use crate::secret::Secret;
+use crate::store::{JudgingSnapshot, Revoke};
+
+/// The subject and client of canary tokens, which no service has a use for.
+pub const CANARY: &str = "annul-canary";
+/// Seconds a canary token lives: longer than any doctor waits.
+const CANARY_LIFE: u64 = 60;
+/// How often a check is tried anew because the settings changed meanwhile.
+const MOST_TRIES: usize = 4;
+
+/// A token to be checked.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRequest {
+    /// The token.
+    #[schema(value_type = String)]
+    pub token: Secret,
+    /// Whether an active own token is wanted back with a new position.
+    #[serde(default)]
+    pub restamp: bool,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CheckAnswer {
+    /// Whether the token may be used.
+    pub verdict: CheckVerdict,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What revokes it.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// The log's head that the verdict is of. Absent when the token was refused without a look at
+    /// the log.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// The claims of an active token.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Map<String, Value>>,
+    /// The same token with a new position.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Secret>,
+}
+
+/// Whether a token may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckVerdict {
+    /// Nothing revokes it.
+    Active,
+    /// Something revokes it.
+    Revoked,
+    /// It is no valid token of an accepted issuer.
+    Refused,
+}
+
+/// An introspection answer (RFC 7662): a token that is not active has `active` and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Introspection {
+    /// Whether the token may be used.
+    pub active: bool,
+    /// The members of an active token.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub members: Map<String, Value>,
+}
+
+/// An access token for a client itself (RFC 6749 §4.4).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ClientToken {
+    /// The token.
+    #[schema(value_type = String)]
+    pub access_token: Secret,
+    /// Always `Bearer`.
+    pub token_type: &'static str,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+    /// The scope granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+/// How far a user logs out.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogoutRequest {
+    /// This session, all others, or all.
+    #[serde(default)]
+    pub scope: LogoutScope,
+    /// How long the answer may wait for verifiers to confirm.
+    #[serde(default)]
+    pub wait: Option<Wait>,
+}
+
+/// How far a user logs out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogoutScope {
+    /// The session of the token.
+    #[default]
+    Local,
+    /// Every session of the user but this one.
+    Others,
+    /// Every session of the user.
+    Global,
+}
+
+/// A token judged in one snapshot of the store.
+struct Judged {
+    position: Position,
+    refusal: Option<Refusal>,
+    snapshot: JudgingSnapshot,
+}
+
+impl Authority {
+    /// A fresh verdict: everything acknowledged before the call is in it. An active own token comes
+    /// back re-stamped where that is asked for and its session can be used: same `jti`, session,
+    /// `auth_time` and `exp`, new `iat` and position.
+    pub async fn check_token(&self, request: CheckRequest) -> Result<CheckAnswer, VerbError> {
+        let refused = |error: &TokenError| CheckAnswer {
+            verdict: CheckVerdict::Refused,
+            code: Some(error.code()),
+            refusal: None,
+            position: None,
+            claims: None,
+            access_token: None,
+        };
+        let token = match self.verify(request.token.expose(), self.settings().max_leeway) {
+            Ok(token) => token,
+            Err(error) => return Ok(refused(&error)),
+        };
+        let _signing = self.signing_lock().read().await;
+        let judged = match self.judge(&token).await {
+            Ok(judged) => judged,
+            Err(VerbError::Token(error)) => return Ok(refused(&error)),
+            Err(error) => return Err(error),
+        };
+        if judged.refusal.is_some() {
+            return Ok(CheckAnswer {
+                verdict: CheckVerdict::Revoked,
+                code: Some("token_revoked"),
+                refusal: judged.refusal,
+                position: Some(judged.position),
+                claims: None,
+                access_token: None,
+            });
+        }
+        let access_token = if request.restamp { self.restamp(&token, &judged)? } else { None };
+        Ok(CheckAnswer {
+            verdict: CheckVerdict::Active,
+            code: None,
+            refusal: None,
+            position: Some(judged.position),
+            claims: Some(token.claims().map().clone()),
+            access_token,
+        })
+    }
+
+    /// Whether a token is active, and if so what it says (RFC 7662). A token that is not active for
+    /// whatever reason is told from none other.
+    pub async fn introspect(&self, token: &str) -> Result<Introspection, VerbError> {
+        let inactive = Introspection::default();
+        let Ok(token) = self.verify(token, self.settings().clock_skew) else { return Ok(inactive) };
+        match self.judge(&token).await {
+            Ok(judged) if judged.refusal.is_none() => {}
+            Ok(_) | Err(VerbError::Token(_)) => return Ok(inactive),
+            Err(error) => return Err(error),
+        }
+        let claims = token.claims();
+        let mut members = Map::new();
+        for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "sid", "auth_time"] {
+            if let Some(value) = claims.get(name) {
+                members.insert(name.to_owned(), value.clone());
+            }
+        }
+        members.insert("token_type".to_owned(), Value::from("Bearer"));
+        Ok(Introspection { active: true, members })
+    }
+
+    /// A token for a client itself. Its subject is the client's id, which no user can have. Scopes
+    /// of this authority's own endpoints are in no token: those are called with the secret.
+    pub async fn client_credentials(
+        &self,
+        client: &AuthenticatedClient,
+        scope: Option<&str>,
+        audience: Vec<String>,
+    ) -> Result<ClientToken, VerbError> {
+        let own = |word: &&str| OWN_SCOPES.contains(word);
+        let granted: Vec<&str> = match scope.filter(|scope| !scope.trim().is_empty()) {
+            Some(scope) => {
+                let words = bounds::scope(scope)?;
+                let refused = words.iter().find(|word| own(word) || !client.scopes.contains(**word));
+                if let Some(refused) = refused {
+                    return Err(VerbError::InvalidScope { scope: (*refused).to_owned() });
+                }
+                words
+            }
+            None => client.scopes.iter().map(String::as_str).filter(|word| !own(word)).collect(),
+        };
+        let granted = Some(granted.join(" ")).filter(|scope| !scope.is_empty());
+        let audience = bounds::audiences(audience, &self.setup().audience)?;
+        let now = self.clock().seconds();
+        let grant = Grant {
+            subject: &client.client_id,
+            client_id: &client.client_id,
+            audience: &audience,
+            auth_time: now,
+            scope: granted.as_deref(),
+            session: None,
+        };
+        let (token, stamp) =
+            self.issue_without_session(&grant, random::token_id(self.clock().millis())?, self.token_life()).await?;
+        let expires_in = stamp.expires.0 - stamp.issued.0;
+        Ok(ClientToken { access_token: token, token_type: "Bearer", expires_in, scope: granted })
+    }
+
+    /// Logs the bearer of an own token out. The token proves who they are, so it must be active;
+    /// only logging out of a session that has ended already is answered with its entry.
+    pub async fn logout(&self, token: &str, request: LogoutRequest) -> Result<Revoked, VerbError> {
+        let token = self.verify(token, self.settings().clock_skew).map_err(VerbError::Bearer)?;
+        if !token.is_own() {
+            return Err(VerbError::Bearer(TokenError::IssuerMismatch));
+        }
+        let judged = self.judge(&token).await.map_err(|error| match error {
+            VerbError::Token(error) => VerbError::Bearer(error),
+            other => other,
+        })?;
+        let ended = judged.snapshot.session.as_ref().is_some_and(|view| view.status == SessionStatus::Ended);
+        let is_repeat = ended && request.scope == LogoutScope::Local;
+        if let Some(refusal) = judged.refusal.filter(|_| !is_repeat) {
+            return Err(VerbError::TokenRevoked(refusal));
+        }
+        let subject = token.subject().unwrap_or_default();
+        let caller = Caller::subject(subject);
+        let reason = Some("logout".to_owned());
+        let (target, keep) = match (request.scope, token.sid()) {
+            (LogoutScope::Local, Some(sid)) => return self.end_session(&caller, sid, reason).await,
+            (LogoutScope::Local, None) => (token.token_target(), None),
+            (LogoutScope::Others, sid) => (self.own_target(TargetKind::Subject, subject)?, sid.map(str::to_owned)),
+            (LogoutScope::Global, _) => (self.own_target(TargetKind::Subject, subject)?, None),
+        };
+        let action = match request.scope {
+            LogoutScope::Local => "logout.local",
+            LogoutScope::Others => "logout.others",
+            LogoutScope::Global => "logout.global",
+        };
+        let cutoff = if target.kind() == TargetKind::Subject { Cutoff::Now } else { Cutoff::Always };
+        let revocation =
+            NewRevocation { target, cutoff, reach: Reach::Both, exp: None, until: None, reason: reason.clone() };
+        let revoke = Revoke { revocations: vec![revocation], keep: keep.clone() };
+        let appended = self.store().revoke(caller.act(action, reason), revoke).await?;
+        let mut revoked = self.revoked(appended).await?;
+        if let Some(sid) = keep {
+            // The bearer's own token is older than the entry, so the session's next one comes along.
+            revoked.access_token = self.next_token(&sid).await.ok().map(|answer| answer.access_token);
+        }
+        Ok(revoked)
+    }
+
+    /// A token for the doctor: nobody's, short-lived, for these audiences.
+    pub async fn canary_token(&self, id: &str, audience: Vec<String>) -> Result<Secret, VerbError> {
+        let audience = bounds::audiences(audience, &self.setup().audience)?;
+        let grant = Grant {
+            subject: CANARY,
+            client_id: CANARY,
+            audience: &audience,
+            auth_time: self.clock().seconds(),
+            scope: None,
+            session: None,
+        };
+        Ok(self.issue_without_session(&grant, id.to_owned(), CANARY_LIFE.min(self.token_life())).await?.0)
+    }
+
+    /// Revokes a canary token.
+    pub async fn revoke_canary(&self, caller: &Caller, id: &str) -> Result<Revoked, VerbError> {
+        let revocation = NewRevocation {
+            target: self.own_target(TargetKind::Token, id)?,
+            cutoff: Cutoff::Always,
+            reach: Reach::Access,
+            exp: Some(self.clock().seconds().plus(CANARY_LIFE)),
+            until: None,
+            reason: Some("doctor".to_owned()),
+        };
+        let revoke = Revoke { revocations: vec![revocation], keep: None };
+        let appended = self.store().revoke(caller.act("doctor", None), revoke).await?;
+        self.revoked(appended).await
+    }
+
+    /// Verifies a token of ours or of an accepted issuer, for whatever audience: here it is an object
+    /// that callers ask about, and grants nothing.
+    pub(crate) fn verify(&self, token: &str, leeway: u64) -> Result<VerifiedToken, TokenError> {
+        let unverified = UnverifiedToken::parse(token)?;
+        let claims = unverified.claims();
+        let issuer = claims.iss().ok_or(TokenError::IssuerMismatch)?.to_owned();
+        let audience = claims.aud().first().copied().unwrap_or_default().to_owned();
+        let standing = self.standing();
+        let now = self.clock().seconds();
+        if issuer == standing.settings.issuer {
+            let expect =
+                Expect::own(issuer, audience).with_leeway(leeway).with_longest_life(standing.settings.longest_life);
+            return unverified.verify(&standing.own_keys, &expect, now);
+        }
+        let foreign = standing.foreign.get(&issuer).ok_or(TokenError::IssuerMismatch)?;
+        let record = &foreign.config.record;
+        let mut expect = Expect::foreign(issuer, audience)
+            .with_leeway(leeway)
+            .with_longest_life(record.longest_life)
+            .with_skew(record.skew)
+            .with_claim_names(record.claims.clone());
+        if record.requires_jti {
+            expect = expect.requiring_jti();
+        }
+        let keys: &KeySet = &foreign.keys;
+        unverified.verify(keys, &expect, now)
+    }
+
+    /// Judges a verified token in one snapshot: by all its targets, and, where an entry stands on an
+    /// `ask_on` claim, by its session.
+    async fn judge(&self, token: &VerifiedToken) -> Result<Judged, VerbError> {
+        for _ in 0..MOST_TRIES {
+            let facts = token.facts(&self.settings(), self.hash_key()).map_err(VerbError::Token)?;
+            let hashes: Vec<TargetHash> = facts.targets.iter().chain(&facts.asks).map(|(_, hash)| *hash).collect();
+            let sid = token.sid().filter(|_| token.is_own()).map(str::to_owned);
+            let snapshot = self.store().judging_snapshot(hashes, sid).await?;
+            if snapshot.log.settings.revision != facts.revision {
+                self.reload().await?;
+                continue;
+            }
+            let cell = |hash: &TargetHash| snapshot.access.get(hash).copied();
+            let asked = facts.asks.iter().find_map(|(kind, hash)| {
+                let hit = cell(hash)?.judge(&facts.reading)?;
+                Some(Refusal { kind: *kind, cutoff: hit.cutoff, at: hit.at })
+            });
+            let lives = snapshot.session.as_ref().is_some_and(|view| view.status == SessionStatus::Live);
+            let refusal = facts.judge(cell).or(asked.filter(|_| !lives));
+            return Ok(Judged { position: snapshot.log.head.at, refusal, snapshot });
+        }
+        Err(VerbError::KeysChanging)
+    }
+
+    /// The same token with a new position, if its session can be used. The caller holds the signing
+    /// lock for reading and has judged the token.
+    fn restamp(&self, token: &VerifiedToken, judged: &Judged) -> Result<Option<Secret>, VerbError> {
+        let now = self.clock().seconds();
+        let session_is_over = match &judged.snapshot.session {
+            Some(view) => view.status != SessionStatus::Live,
+            None => token.sid().is_some(),
+        };
+        // A token within its leeway has no life left to be stamped.
+        let (true, Some(jti)) = (token.is_own() && !session_is_over && token.expires() > now, token.jti()) else {
+            return Ok(None);
+        };
+        let standing = self.standing();
+        let signer = Arc::clone(standing.signer()?);
+        let stamp = Stamp { position: judged.position, issued: now, expires: token.expires(), jti: jti.to_owned() };
+        let draft = Draft::of(
+            token.claims().map().clone(),
+            stamp,
+            signer.kid(),
+            &judged.snapshot.log.settings,
+            self.hash_key(),
+        )?;
+        if draft.facts.judge(|hash| judged.snapshot.access.get(hash).copied()).is_some() {
+            return Ok(None);
+        }
+        Ok(Some(draft.sign(&signer)?.token))
+    }
+
+    /// Judges and signs a token that belongs to no session.
+    async fn issue_without_session(
+        &self,
+        grant: &Grant<'_>,
+        jti: String,
+        life: u64,
+    ) -> Result<(Secret, Stamp), VerbError> {
+        let _signing = self.signing_lock().read().await;
+        let standing = self.standing();
+        let signer = standing.signer()?;
+        let issued = self.clock().seconds();
+        let stamp = |position| Stamp { position, issued, expires: issued.plus(life), jti: jti.clone() };
+        // The targets do not depend on the position, so they can be asked for before it is known.
+        let draft = grant.draft(stamp(Position::default()), signer.kid(), &standing.settings, self.hash_key())?;
+        let hashes = draft.facts.targets.iter().map(|(_, hash)| *hash).collect();
+        let snapshot = self.store().judging_snapshot(hashes, None).await?;
+        let draft = grant.draft(stamp(snapshot.log.head.at), signer.kid(), &standing.settings, self.hash_key())?;
+        if let Some(refusal) = draft.facts.judge(|hash| snapshot.access.get(hash).copied()) {
+            return Err(VerbError::IssueRevoked(refusal));
+        }
+        let minted = draft.sign(signer)?;
+        Ok((minted.token, minted.stamp))
+    }
+
+    pub(crate) fn own_target(&self, kind: TargetKind, name: &str) -> Result<Target, VerbError> {
+        Target::one(self.issuer(), kind, name).map_err(|error| VerbError::Target { text: name.to_owned(), error })
+    }
+}

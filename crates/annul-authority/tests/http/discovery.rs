@@ -1,0 +1,102 @@
+//! What is public: metadata, keys, health and the document of the API.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::running::{both, expect, in_memory, text};
+
+#[tokio::test]
+async fn md_3_every_advertised_endpoint_answers() {
+    for authority in both().await {
+        let request = authority.bare(Method::GET, "/.well-known/oauth-authorization-server");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["cache-control"], "public, max-age=300");
+        let metadata: Value = response.json().await.unwrap();
+        assert_eq!(metadata["issuer"], "http://127.0.0.1:7400");
+        for (name, value) in metadata.as_object().unwrap() {
+            assert!(value.as_array().is_none_or(|list| !list.is_empty()), "md_1: {name} is empty");
+            if name.ends_with("_endpoint") {
+                let response = authority.http.post(value.as_str().unwrap()).send().await.unwrap();
+                assert_eq!(response.status(), 401, "{name}");
+            }
+        }
+        let keys: Value = authority.http.get(text(&metadata, "jwks_uri")).send().await.unwrap().json().await.unwrap();
+        assert!(!keys["keys"].as_array().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn md_1_an_issuer_with_a_path_has_its_metadata_behind_the_well_known_part() {
+    let authority = in_memory(|config| config.tokens.issuer = "https://auth.example/t1".to_owned()).await;
+    let well_known = "/.well-known/oauth-authorization-server";
+    let metadata = expect(authority.bare(Method::GET, &format!("{well_known}/t1")), 200).await;
+    assert_eq!(metadata["issuer"], "https://auth.example/t1");
+    expect(authority.bare(Method::GET, well_known), 404).await;
+    expect(authority.bare(Method::GET, &format!("{well_known}/t2")), 404).await;
+}
+
+#[tokio::test]
+async fn a_known_key_set_is_not_sent_again() {
+    let authority = in_memory(|_| {}).await;
+    let keys = || authority.bare(Method::GET, "/.well-known/jwks.json");
+    let response = keys().send().await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "public, max-age=300, stale-while-revalidate=60");
+    let tag = response.headers()["etag"].clone();
+    let private: Value = response.json().await.unwrap();
+    assert!(private["keys"].as_array().unwrap().iter().all(|key| key.get("d").is_none()), "{private}");
+    let again = keys().header("if-none-match", tag.clone()).send().await.unwrap();
+    assert_eq!(again.status(), 304);
+    authority.post("/v1/keys/rotate", serde_json::json!({}), 200).await;
+    assert_eq!(keys().header("if-none-match", tag).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn health_is_public_and_status_is_not() {
+    for authority in both().await {
+        for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
+            assert_eq!(authority.bare(Method::GET, path).send().await.unwrap().status(), 200, "{path}");
+        }
+        assert_eq!(authority.bare(Method::GET, "/statusz").send().await.unwrap().status(), 401);
+        let status = authority.get("/statusz").await;
+        assert_eq!((&status["state"], &status["streams"]), (&"live".into(), &0.into()));
+        authority.session("alice").await;
+        let metrics = authority.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        assert!(metrics.contains("annul_tokens_issued_total{by=\"session\"} 1"), "{metrics}");
+        assert!(metrics.contains("route=\"/v1/sessions\""));
+    }
+}
+
+#[tokio::test]
+async fn the_document_names_every_endpoint_with_its_errors_and_its_scope() {
+    let authority = in_memory(|_| {}).await;
+    let document = expect(authority.bare(Method::GET, "/openapi.json"), 200).await;
+    let mut unguarded = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path} says nothing");
+            assert!(operation["responses"]["default"].is_object(), "{method} {path} names no errors");
+            if operation.get("security").is_none() {
+                unguarded.insert(path.as_str());
+            }
+        }
+    }
+    let public = [
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-authorization-server/{path}",
+        "/livez",
+        "/metrics",
+        "/readyz",
+        "/v1/login",
+    ];
+    assert_eq!(unguarded, BTreeSet::from(public));
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/http.md")).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let endpoint = format!("`{} {path}", method.to_uppercase());
+            assert!(page.contains(&endpoint), "docs/reference/http.md does not describe {endpoint}`");
+        }
+    }
+}

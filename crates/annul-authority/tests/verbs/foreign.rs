@@ -1,0 +1,243 @@
+//! Foreign issuers: accepted by their keys, revoked by the same verbs.
+
+use annul_authority::issuers::IssuerRequest;
+use annul_authority::keys::KillRequest;
+use annul_authority::revocations::{CutoffText, RevokeRequest};
+use annul_authority::secret::Secret;
+use annul_authority::signing::{SigningAlgorithm, SigningKey};
+use annul_authority::subjects::SubjectBlock;
+use annul_core::algebra::Reach;
+use serde_json::{Value, json};
+
+use crate::world::{AUDIENCE, FOREIGN, World, claims, code, revocation, target};
+
+struct Idp {
+    key: SigningKey,
+}
+
+impl Idp {
+    fn new() -> Self {
+        Self { key: SigningKey::generate(SigningAlgorithm::Rs256).unwrap() }
+    }
+
+    fn jwks(&self) -> Value {
+        json!({ "keys": [self.key.public_jwk()] })
+    }
+
+    fn request(&self) -> IssuerRequest {
+        IssuerRequest {
+            issuer: FOREIGN.to_owned(),
+            jwks: Some(self.jwks()),
+            jwks_uri: None,
+            longest_life: 3600,
+            skew: 0,
+            longest_session: None,
+            requires_jti: false,
+            claims: None,
+        }
+    }
+
+    fn token(&self, world: &World, subject: &str, more: Value) -> Secret {
+        let mut members = json!({
+            "iss": FOREIGN, "sub": subject, "aud": AUDIENCE, "iat": world.now(), "exp": world.now() + 600,
+        });
+        for (name, value) in claims(more) {
+            members[name] = value;
+        }
+        Secret::new(self.key.sign_token("JWT", members.as_object().unwrap()).unwrap())
+    }
+}
+
+async fn accepting(idp: &Idp) -> World {
+    let world = World::new().await;
+    world.authority.add_issuer(&world.caller, idp.request(), None).await.unwrap();
+    world
+}
+
+fn of_idp(text: &str) -> RevokeRequest {
+    RevokeRequest { issuer: Some(FOREIGN.to_owned()), ..target(text) }
+}
+
+#[tokio::test]
+async fn a_foreign_token_is_accepted_once_its_issuer_is_and_no_longer() {
+    let idp = Idp::new();
+    let mut world = World::new().await;
+    let token = idp.token(&world, "alice", json!({}));
+    assert_eq!(world.check(token.expose()).await.code, Some("issuer_mismatch"));
+    world.authority.add_issuer(&world.caller, idp.request(), None).await.unwrap();
+    world.assert_active(&token, "accepted").await;
+    world.authority.remove_issuer(&world.caller, FOREIGN).await.unwrap();
+    world.assert_refused(token.expose(), "issuer_mismatch", "removed").await;
+    assert_eq!(code(world.authority.remove_issuer(&world.caller, FOREIGN).await), "issuer_unknown");
+}
+
+#[tokio::test]
+async fn a_foreign_now_reaches_what_was_issued_up_to_it_and_a_second_later_all_is_well() {
+    for text in [
+        "subject:alice",
+        "client:shop",
+        "subject_client:alice/shop",
+        "device:alice/phone",
+        "claim:tenant=acme",
+        "issuer",
+    ] {
+        let idp = Idp::new();
+        let mut world = accepting(&idp).await;
+        let more = || json!({ "azp": "shop", "device_id": "phone", "tenant": "acme" });
+        let own = world.open("alice", "phone").await;
+        let old = idp.token(&world, "alice", more());
+        let bob = idp.token(&world, "bob", json!({}));
+        world.revoke(of_idp(text)).await;
+        world.assert_revoked(&old, text).await;
+        world.assert_active(&own.access_token, &format!("{text}: alice as we know her")).await;
+        if text != "issuer" {
+            world.assert_active(&bob, &format!("{text}: somebody else")).await;
+        }
+        world.advance(1);
+        let new = idp.token(&world, "alice", more());
+        world.assert_active(&new, &format!("{text}: issued in the next second")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_token_is_revoked_by_itself_with_and_without_jti() {
+    let idp = Idp::new();
+    let mut world = accepting(&idp).await;
+    for more in [json!({ "jti": "one" }), json!({})] {
+        let token = idp.token(&world, "alice", more.clone());
+        let other = idp.token(&world, "alice", json!({ "nonce": 1 }));
+        let request = RevokeRequest { token: Some(token.clone()), ..RevokeRequest::default() };
+        let revoked = world.revoke(request).await;
+        let kind = if more.get("jti").is_some() { "token:" } else { "token_hash:" };
+        assert!(revoked.revocations[0].target.contains(kind), "{}", revoked.revocations[0].target);
+        world.assert_revoked(&token, kind).await;
+        world.assert_active(&other, "another token of alice").await;
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_session_is_revoked_for_as_long_as_it_can_live() {
+    let idp = Idp::new();
+    let mut world = World::new().await;
+    let request = IssuerRequest { longest_session: Some(86_400), ..idp.request() };
+    world.authority.add_issuer(&world.caller, request, None).await.unwrap();
+    let token = idp.token(&world, "alice", json!({ "sid": "s1" }));
+    let other = idp.token(&world, "alice", json!({ "sid": "s2" }));
+    let revoked = world.revoke(of_idp("session:s1")).await;
+    assert!(revoked.revocations[0].until.unwrap() >= world.now() + 86_400);
+    world.assert_revoked(&token, "its session").await;
+    world.assert_active(&other, "another session").await;
+    let later = idp.token(&world, "alice", json!({ "sid": "s1", "iat": world.now() + 30 }));
+    world.assert_revoked(&later, "a later token of the session").await;
+    assert_eq!(
+        code(world.try_revoke(RevokeRequest { reach: Some(Reach::Sessions), ..of_idp("session:s1") }).await),
+        "reach_not_allowed"
+    );
+}
+
+#[tokio::test]
+async fn a_blocked_foreign_subject_stays_out_and_comes_back_with_a_new_login() {
+    let idp = Idp::new();
+    let mut world = accepting(&idp).await;
+    let block = || SubjectBlock { issuer: Some(FOREIGN.to_owned()), ..SubjectBlock::default() };
+    let old = idp.token(&world, "alice", json!({}));
+    world.authority.block_subject(&world.caller, "alice", block()).await.unwrap();
+    world.advance(5);
+    let during = idp.token(&world, "alice", json!({}));
+    world.assert_revoked(&during, "issued while blocked").await;
+    world.authority.unblock_subject(&world.caller, "alice", block()).await.unwrap();
+    world.assert_revoked(&old, "unblocking revives nothing").await;
+    world.assert_revoked(&during, "unblocking revives nothing").await;
+    world.advance(1);
+    let new = idp.token(&world, "alice", json!({}));
+    world.assert_active(&new, "a new login").await;
+}
+
+#[tokio::test]
+async fn a_killed_foreign_key_stays_dead_however_often_it_is_published() {
+    let idp = Idp::new();
+    let other = SigningKey::generate(SigningAlgorithm::Es256).unwrap();
+    let both = json!({ "keys": [idp.key.public_jwk(), other.public_jwk()] });
+    let mut world = World::new().await;
+    let request = IssuerRequest { jwks: Some(both.clone()), ..idp.request() };
+    world.authority.add_issuer(&world.caller, request, None).await.unwrap();
+    let token = idp.token(&world, "alice", json!({}));
+    world.assert_active(&token, "before the kill").await;
+
+    let kill = || world.authority.kill_key(&world.caller, idp.key.kid(), KillRequest::default());
+    let first = kill().await.unwrap();
+    let again = kill().await.unwrap();
+    assert_eq!(again.position, first.position, "killing it again changes nothing");
+    let forged = idp.token(&world, "alice", json!({ "iat": world.now() + 20 }));
+    world.assert_revoked(&token, "the killed key").await;
+    world.assert_revoked(&forged, "a forgery after the kill").await;
+
+    let answer = world.authority.refresh_issuer(FOREIGN, both.to_string().into_bytes()).await.unwrap();
+    assert_eq!(answer.keys, [other.kid().to_owned()]);
+    assert_eq!(answer.left_out.len(), 1);
+    assert_ne!(world.check(forged.expose()).await.code, None, "fetched again, and still dead");
+    let survivor = Idp { key: other };
+    let good = survivor.token(&world, "alice", json!({}));
+    world.assert_active(&good, "the issuer's other key").await;
+}
+
+#[tokio::test]
+async fn keys_are_given_or_fetched_and_weak_ones_are_refused_by_name() {
+    let idp = Idp::new();
+    let world = World::new().await;
+    let add =
+        |request: IssuerRequest, fetched: Option<Vec<u8>>| world.authority.add_issuer(&world.caller, request, fetched);
+    let small = json!({ "kty": "RSA", "kid": "small", "n": "0".repeat(20), "e": "AQAB" });
+    let with = |jwks: Value| IssuerRequest { jwks: Some(jwks), ..idp.request() };
+    for (request, expected) in [
+        (with(json!({ "keys": [small] })), "key_refused"),
+        (
+            with(json!({ "keys": [{ "kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI" }] })),
+            "key_refused",
+        ),
+        (with(json!({ "keys": [{ "kty": "unheard-of" }] })), "no_usable_key"),
+        (with(json!([])), "key_refused"),
+        (IssuerRequest { jwks: None, ..idp.request() }, "request_invalid"),
+        (IssuerRequest { longest_life: 0, ..idp.request() }, "request_invalid"),
+        (IssuerRequest { issuer: crate::world::ISSUER.to_owned(), ..idp.request() }, "own_issuer"),
+    ] {
+        assert_eq!(code(add(request, None).await), expected);
+    }
+    assert!(world.authority.list_issuers().await.unwrap().issuers.is_empty());
+
+    let by_uri = IssuerRequest { jwks: None, jwks_uri: Some("https://idp.example/jwks".to_owned()), ..idp.request() };
+    add(by_uri, Some(idp.jwks().to_string().into_bytes())).await.unwrap();
+    assert!(world.authority.issuers_due().await.unwrap().is_empty());
+    world.advance(301);
+    assert_eq!(world.authority.issuers_due().await.unwrap().len(), 1);
+    let broken = world.authority.refresh_issuer(FOREIGN, b"<html>".to_vec()).await;
+    assert_eq!(code(broken), "key_refused");
+    let kept = world.authority.list_issuers().await.unwrap().issuers.remove(0);
+    assert_eq!(kept.keys, [idp.key.kid().to_owned()], "a broken document leaves the keys that are known");
+    world.authority.refresh_issuer(FOREIGN, idp.jwks().to_string().into_bytes()).await.unwrap();
+    assert!(world.authority.issuers_due().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn cutoffs_on_a_foreign_issuer_are_compared_with_iat() {
+    let idp = Idp::new();
+    let mut world = accepting(&idp).await;
+    let old = idp.token(&world, "alice", json!({}));
+    world.advance(10);
+    let time = world.now();
+    let at = idp.token(&world, "alice", json!({}));
+    let undated = {
+        let mut members = claims(json!({ "iss": FOREIGN, "sub": "alice", "aud": AUDIENCE, "exp": time + 60 }));
+        members.remove("iat");
+        Secret::new(idp.key.sign_token("JWT", &members).unwrap())
+    };
+    world.revoke(RevokeRequest { cutoff: Some(CutoffText::Before(time)), ..of_idp("subject:alice") }).await;
+    world.assert_revoked(&old, "before the time").await;
+    world.assert_active(&at, "in that very second").await;
+    world.assert_revoked(&undated, "without iat a token is older than every cutoff").await;
+    let request =
+        revocation(format!("issuer:{}/subject:bob", FOREIGN.replace('/', "%2F")), CutoffText::Always, Reach::Both);
+    world.revoke(request).await;
+    let bob = idp.token(&world, "bob", json!({}));
+    world.assert_revoked(&bob, "always").await;
+}

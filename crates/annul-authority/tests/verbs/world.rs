@@ -1,0 +1,224 @@
+//! An authority, its clock and one verifier's view of its log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use annul_authority::authority::{Authority, Caller, Setup};
+use annul_authority::clock::{Clock, ManualClock};
+use annul_authority::error::VerbError;
+use annul_authority::model::Claims;
+use annul_authority::revocations::{CutoffText, DryRun, RevokeOutcome, RevokeRequest, Revoked};
+use annul_authority::sealing::MasterKey;
+use annul_authority::secret::Secret;
+use annul_authority::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
+use annul_authority::store::{Limits, MemoryStore, Store};
+use annul_authority::tokens::{CheckAnswer, CheckRequest, CheckVerdict};
+use annul_core::algebra::Reach;
+use annul_core::position::Position;
+use annul_core::record::Record;
+use annul_core::time::{Moment, UnixMillis};
+use annul_core::token::Expect;
+use annul_core::trust::Trust;
+use annul_core::verdict::Verdict;
+use annul_core::view::{View, ViewWriter};
+use serde_json::{Value, json};
+
+pub(crate) const ISSUER: &str = "https://auth.example";
+pub(crate) const AUDIENCE: &str = "api";
+pub(crate) const FOREIGN: &str = "https://idp.example";
+/// The tests' first moment, in the middle of a second.
+pub(crate) const START: UnixMillis = UnixMillis(1_800_000_000_400);
+
+pub(crate) struct World {
+    pub(crate) authority: Authority,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) admin: (String, Secret),
+    pub(crate) caller: Caller,
+    view: View,
+    writer: ViewWriter,
+    trust: Trust,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Setup::new(ISSUER, AUDIENCE)).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let clock = ManualClock::at(START);
+        let handle = Clock::from_source(clock.clone());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Limits::default(), handle.clone()));
+        let master = MasterKey::from_bytes([7; 32]);
+        let started = Authority::start(store.clone(), handle, master, setup).await.unwrap();
+        let first = started.first.unwrap();
+        let (view, mut writer) = View::new();
+        writer.set_hash_key(started.authority.hash_key().clone());
+        Self {
+            authority: started.authority,
+            clock,
+            store,
+            admin: (first.client_id, first.client_secret),
+            caller: Caller::client("backend"),
+            view,
+            writer,
+            trust: Trust::new(ISSUER, AUDIENCE).with_foreign(Expect::foreign(FOREIGN, AUDIENCE)),
+        }
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.authority.clock().seconds().0
+    }
+
+    /// A login of `subject` on `device`.
+    pub(crate) async fn open(&self, subject: &str, device: &str) -> TokenAnswer {
+        self.try_open(login(subject, device)).await.unwrap()
+    }
+
+    pub(crate) async fn try_open(&self, request: OpenSession) -> Result<TokenAnswer, VerbError> {
+        self.authority.open_session(&self.caller, request).await
+    }
+
+    pub(crate) async fn try_revoke(&self, request: RevokeRequest) -> Result<RevokeOutcome, VerbError> {
+        self.authority.revoke(&self.caller, request).await
+    }
+
+    pub(crate) async fn revoke(&self, request: RevokeRequest) -> Revoked {
+        match self.try_revoke(request).await.unwrap() {
+            RevokeOutcome::Done(revoked) => revoked,
+            RevokeOutcome::Dry(_) => panic!("nothing was revoked, for it was a dry run"),
+        }
+    }
+
+    pub(crate) async fn rehearse(&self, request: RevokeRequest) -> DryRun {
+        match self.try_revoke(RevokeRequest { dry_run: true, ..request }).await.unwrap() {
+            RevokeOutcome::Dry(dry) => dry,
+            RevokeOutcome::Done(_) => panic!("a dry run revoked"),
+        }
+    }
+
+    pub(crate) async fn head(&self) -> Position {
+        self.store.log().await.unwrap().head.at
+    }
+
+    /// A fresh verdict of the authority.
+    pub(crate) async fn check(&self, token: &str) -> CheckAnswer {
+        self.authority.check_token(CheckRequest { token: Secret::new(token.to_owned()), restamp: false }).await.unwrap()
+    }
+
+    /// What stands against a token, as the authority and the view agree.
+    async fn verdict(&mut self, token: &str) -> Found {
+        let asked = self.check(token).await;
+        let asked = match asked.verdict {
+            CheckVerdict::Active => Found::Active,
+            CheckVerdict::Revoked => Found::Revoked(asked.refusal.map(|refusal| refusal.at)),
+            CheckVerdict::Refused => Found::Refused(asked.code.unwrap_or_default().to_owned()),
+        };
+        let moment = self.follow().await;
+        let seen = match self.trust.verify(&self.view, token, moment.wall) {
+            Err(error) => Found::Refused(error.code().to_owned()),
+            Ok(verified) => match self.view.check(verified, moment).verdict() {
+                Verdict::Active { .. } => Found::Active,
+                Verdict::Revoked(refusal) => Found::Revoked(Some(refusal.at)),
+                Verdict::Indeterminate(cause) => panic!("the view cannot tell: {cause:?}"),
+            },
+        };
+        assert_eq!(asked, seen, "the authority and the view disagree");
+        asked
+    }
+
+    /// Applies everything the log has and proves freshness.
+    async fn follow(&mut self) -> Moment {
+        let after = self.view.position().unwrap_or(Position::new(1, 0));
+        let lines = self.store.lines_after(after, 10_000).await.unwrap();
+        let records: Vec<Record> = lines.lines.iter().map(|line| Record::from_line(&line.line).unwrap()).collect();
+        if !records.is_empty() {
+            self.writer.apply(&records).unwrap();
+        }
+        let moment = self.authority.clock().moment();
+        self.writer.confirm(lines.head.at, moment.mono, moment.wall);
+        self.writer.expire(moment.wall);
+        moment
+    }
+
+    #[track_caller]
+    fn claim(found: &Found, expected: &Found, what: &str) {
+        assert_eq!(found, expected, "{what}");
+    }
+
+    pub(crate) async fn assert_active(&mut self, token: &Secret, what: &str) {
+        let found = self.verdict(token.expose()).await;
+        Self::claim(&found, &Found::Active, what);
+    }
+
+    pub(crate) async fn assert_revoked(&mut self, token: &Secret, what: &str) {
+        let found = self.verdict(token.expose()).await;
+        assert!(matches!(found, Found::Revoked(_)), "{what}: {found:?}");
+    }
+
+    pub(crate) async fn assert_revoked_by(&mut self, token: &Secret, at: Position, what: &str) {
+        let found = self.verdict(token.expose()).await;
+        Self::claim(&found, &Found::Revoked(Some(at)), what);
+    }
+
+    pub(crate) async fn assert_refused(&mut self, token: &str, code: &str, what: &str) {
+        let found = self.verdict(token).await;
+        Self::claim(&found, &Found::Refused(code.to_owned()), what);
+    }
+
+    /// The code with which a session's next token is refused.
+    pub(crate) async fn next_code(&self, sid: &str) -> &'static str {
+        match self.authority.next_token(sid).await {
+            Ok(_) => "issued",
+            Err(error) => error.code(),
+        }
+    }
+
+    pub(crate) async fn next(&self, sid: &str) -> TokenAnswer {
+        self.authority.next_token(sid).await.unwrap()
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Found {
+    Active,
+    Revoked(Option<Position>),
+    Refused(String),
+}
+
+/// A login with everything that can be revoked by.
+pub(crate) fn login(subject: &str, device: &str) -> OpenSession {
+    OpenSession {
+        subject: subject.to_owned(),
+        client_id: Some(format!("app-of-{subject}")),
+        audience: Some(OneOrMany::One(AUDIENCE.to_owned())),
+        device: Some(DeviceBody { id: device.to_owned(), ..DeviceBody::default() }),
+        claims: claims(json!({ "tenant": format!("tenant-of-{subject}") })),
+        scope: Some("read write".to_owned()),
+        roles: Some(vec!["editor".to_owned()]),
+        ..OpenSession::default()
+    }
+}
+
+pub(crate) fn claims(value: Value) -> Claims {
+    value.as_object().unwrap().clone()
+}
+
+/// A revocation of one target.
+pub(crate) fn target(text: impl Into<String>) -> RevokeRequest {
+    RevokeRequest { targets: vec![text.into()], ..RevokeRequest::default() }
+}
+
+/// A revocation of one target with cutoff and reach.
+pub(crate) fn revocation(text: impl Into<String>, cutoff: CutoffText, reach: Reach) -> RevokeRequest {
+    RevokeRequest { cutoff: Some(cutoff), reach: Some(reach), ..target(text) }
+}
+
+/// The code of a refusal.
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, VerbError>) -> &'static str {
+    result.unwrap_err().code()
+}

@@ -1,0 +1,71 @@
+//! `annul doctor`: does a revocation reach every verifier, judged by its ordinary path?
+//!
+//! The authority sends each connected verifier a canary token over the verifier's own stream; the
+//! verifier judges it before and after it is revoked and reports both. This file asks and prints.
+
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::credential::Connection;
+use crate::failure::{Exit, Outcome};
+use crate::print::{self, Format};
+use crate::remote::Remote;
+use crate::when::DurationArg;
+
+/// Revoke a canary token and see every verifier refuse it
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// How long a verifier may take
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    wait: DurationArg,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Doctor {
+    pub(crate) async fn run(self, format: Format) -> Outcome {
+        let remote = Remote::connect(&self.connection)?;
+        let call = remote.call(Method::POST, &["v1", "doctor"]).body(&json!({ "wait": self.wait.millis() }));
+        // Both halves, before and after, may take as long.
+        let answer = call.waiting(self.wait.0.saturating_mul(2).min(LONGEST)).json().await?;
+        match format {
+            Format::Json => print::json(&answer),
+            Format::Human => print_answer(&answer),
+        }
+        Ok(if answer["ok"] == true { Exit::Done } else { Exit::Refused })
+    }
+}
+
+fn print_answer(answer: &Value) {
+    let rows = print::rows(answer, "verifiers").iter().map(row).collect();
+    print::table(["", "VERIFIER", "BEFORE", "AFTER", "APPLIED IN", "POSITION"], rows, "no verifier is connected");
+    let cannot_see = print::rows(answer, "cannot_see");
+    if !cannot_see.is_empty() {
+        print::line("");
+        print::line("This cannot see:");
+        for item in cannot_see {
+            print::line(&format!("  {}", print::clean(item.as_str().unwrap_or_default())));
+        }
+    }
+}
+
+fn row(verifier: &Value) -> [String; 6] {
+    let text = |name: &str| print::member(verifier, name);
+    let or = |text: String, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text };
+    let passes = text("before") == "active" && text("after") == "revoked";
+    let applied = verifier["applied_ms"].as_u64().map_or_else(|| "not seen".to_owned(), |ms| format!("{ms} ms"));
+    [
+        (if passes { "ok" } else { "FAIL" }).to_owned(),
+        format!("{}/{}", text("name"), text("instance")),
+        or(text("before"), "no answer"),
+        or(text("after"), "no answer"),
+        applied,
+        text("position"),
+    ]
+}
+
+/// Longer than this nobody waits for a check-up.
+const LONGEST: Duration = Duration::from_secs(600);

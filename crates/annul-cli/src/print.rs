@@ -1,0 +1,108 @@
+//! Answers on stdout: tables for people, JSON for programs.
+//!
+//! Text that came from outside (device names, reasons, an authority's error) may hold terminal
+//! escapes; for people it is printed with control characters replaced, for programs JSON escapes it.
+
+use std::io::{self, Write as _};
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde_json::Value;
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Tables and sentences.
+    Human,
+    /// One JSON document, or one per line where answers are a stream.
+    Json,
+}
+
+/// Prints one line. A reader that went away (`annul … | head`) is no error.
+pub(crate) fn line(text: &str) {
+    let mut stdout = io::stdout().lock();
+    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+        // Nobody reads the answer any more; what the verb did stays done.
+    }
+}
+
+/// Prints a JSON document, indented.
+pub(crate) fn json(value: &Value) {
+    line(&serde_json::to_string_pretty(value).expect("a JSON value has a text"));
+}
+
+/// Prints a JSON document on one line, for answers that are a stream.
+pub(crate) fn json_line(value: &Value) {
+    line(&value.to_string());
+}
+
+/// Prints rows under a heading. Without rows it prints `none` instead, so that an empty answer
+/// cannot be taken for a failed one.
+pub(crate) fn table<const N: usize>(heading: [&str; N], rows: Vec<[String; N]>, none: &str) {
+    if rows.is_empty() {
+        line(none);
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(heading);
+    for row in rows {
+        table.add_row(row.map(|cell| clean(&cell)));
+    }
+    for text in table.lines() {
+        // The style pads every cell by a space on both sides, the first one too.
+        line(text.strip_prefix(' ').unwrap_or(&text).trim_end());
+    }
+}
+
+/// Prints `name  value` lines with the values under each other.
+pub(crate) fn fields(rows: &[(&str, String)]) {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in rows {
+        line(format!("{name:width$}  {}", clean(value)).trim_end());
+    }
+}
+
+/// The text without control characters, so that nothing from outside moves the cursor.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+/// A member of a JSON object as text for a table: strings bare, absent and null as nothing.
+pub(crate) fn member(value: &Value, name: &str) -> String {
+    match &value[name] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(scalar).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The rows of a list answer, or nothing when the member is absent.
+pub(crate) fn rows<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\u{1b}[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn members_of_any_type_become_text() {
+        let value = serde_json::json!({"name": "x", "count": 3, "list": ["a", 1], "none": null});
+        assert_eq!(member(&value, "name"), "x");
+        assert_eq!(member(&value, "count"), "3");
+        assert_eq!(member(&value, "list"), "a 1");
+        assert_eq!(member(&value, "none"), "");
+        assert_eq!(member(&value, "absent"), "");
+    }
+}

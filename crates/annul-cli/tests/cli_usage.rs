@@ -1,0 +1,135 @@
+//! What every verb answers before anything is sent: usage, credentials, an authority that is not there.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod binary;
+
+use binary::{annul, annul_with_stdin, command, ran};
+
+/// No process listens on port 1.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+#[test]
+fn nonsense_is_exit_2() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        &[][..],
+        &["no-such-verb"],
+        &["revoke", "--no-such-flag", "subject:alice"],
+        &["revoke"],
+        &["revoke", "sbject:alice"],
+        &["revoke", "subject:"],
+        &["revoke", "device:alice"],
+        &["revoke", "subject:alice", "--cutoff", "yesterday"],
+        &["revoke", "subject:alice", "--cutoff", "before:soon"],
+        &["revoke", "subject:alice", "--reach", "everything"],
+        &["revoke", "subject:alice", "--wait", "2"],
+        &["revoke", "subject:alice", "--token", "a.b.c"],
+        &["revoke", "--file", "absent"],
+        &["lift"],
+        &["lift", "42"],
+        &["keys", "kill"],
+        &["issuers", "add", "https://idp.example", "--longest-life", "5m"],
+        &["clients", "add", "web"],
+        &["clients", "add", "web", "--scope", "everything"],
+        &["token", "issue"],
+        &["token", "verify"],
+        &["audit", "--position", "x"],
+    ] {
+        let ran = annul(directory.path(), arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.stdout, "", "{arguments:?} put words where data belongs");
+        assert!(!ran.stderr.is_empty(), "{arguments:?} says nothing");
+    }
+}
+
+#[test]
+fn help_and_version_are_exit_0() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&["--help"][..], &["--version"], &["revoke", "--help"], &["help", "keys", "kill"]] {
+        assert_eq!(annul(directory.path(), arguments).code, 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_credential_the_file_that_was_tried_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let tried = annul(directory.path(), &["revoke", "subject:alice"]);
+    assert_eq!(tried.code, 5, "{}", tried.stderr);
+    assert!(tried.stderr.contains("./annul-data/admin.credential cannot be read"), "{}", tried.stderr);
+    assert!(tried.stderr.contains("\nhint: "), "{}", tried.stderr);
+
+    std::fs::write(directory.path().join("half"), "ANNUL_CLIENT_ID=admin\n").unwrap();
+    let half = annul(directory.path(), &["revoke", "subject:alice", "--credential", "half"]);
+    assert_eq!(half.code, 5);
+    assert!(half.stderr.contains("half does not hold them"), "{}", half.stderr);
+}
+
+#[test]
+fn half_a_credential_in_the_environment_is_not_completed_from_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let half = ran(command(directory.path()).args(["keys", "list"]).env("ANNUL_CLIENT_ID", "admin").output().unwrap());
+    assert_eq!(half.code, 2);
+    assert!(half.stderr.contains("ANNUL_CLIENT_SECRET is not"), "{}", half.stderr);
+}
+
+#[test]
+fn an_authority_that_is_not_there_is_exit_4_and_nothing_was_done() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&["revoke", "subject:alice"][..], &["keys", "list"], &["sessions", "list", "alice"], &["doctor"]]
+    {
+        let ran = ran(command(directory.path())
+            .args(arguments)
+            .env("ANNUL_URL", NOBODY)
+            .env("ANNUL_CLIENT_ID", "admin")
+            .env("ANNUL_CLIENT_SECRET", "hidden")
+            .output()
+            .unwrap());
+        assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("hint: nothing was done"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("hidden"), "the secret is shown: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_wide_revocation_is_not_made_without_a_terminal_or_yes() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("targets"), "# everybody\nsubject:alice\n\nsubject:bob\n").unwrap();
+    for arguments in [
+        &["revoke", "issuer"][..],
+        &["revoke", "client:web"],
+        &["revoke", "claim:tenant=acme"],
+        &["revoke", "key:abc"],
+        &["revoke", "subject:alice", "client:web"],
+        &["revoke", "--file", "targets"],
+        &["keys", "kill", "abc"],
+        &["issuers", "remove", "https://idp.example"],
+    ] {
+        let ran = annul_with_stdin(directory.path(), arguments, b"yes\n");
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("nothing was done"), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--yes"), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_bad_line_in_a_file_is_named_and_nothing_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("targets"), "subject:alice\nsubjct:bob\n").unwrap();
+    let ran = annul(directory.path(), &["revoke", "--file", "targets", "--yes"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("line 2"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_secret_is_not_sent_in_the_clear_to_another_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let plain = ran(command(directory.path())
+        .args(["keys", "list", "--url", "http://auth.example:7400"])
+        .env("ANNUL_CLIENT_ID", "admin")
+        .env("ANNUL_CLIENT_SECRET", "hidden")
+        .output()
+        .unwrap());
+    assert_eq!(plain.code, 2);
+    assert!(plain.stderr.contains("plain HTTP"), "{}", plain.stderr);
+}

@@ -1,0 +1,428 @@
+//! What a follower makes of incoming bytes. Each is verified whole before it changes anything.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::drive::{LONGEST_BACKOFF, REPORT_SPACING};
+use super::fault::Fault;
+use super::machine::{Flight, Follower, Place, Stream, Taken, Trusted, Use};
+use super::{Output, Source};
+use crate::algebra::Cell;
+use crate::feed::frame::Frame;
+use crate::feed::head::{FeedKey, Head, SignedHead};
+use crate::feed::log::FeedLog;
+use crate::feed::report::{Introduction, Report, ReportAnswer};
+use crate::feed::snapshot::{Snapshot, StoredState};
+use crate::feed::sse::SseEvent;
+use crate::feed::{FeedError, MAX_HOPS};
+use crate::position::Position;
+use crate::record::{HashedCell, RecordBody, RecordError};
+use crate::time::{Moment, Monotonic, UnixSeconds};
+use crate::view::{ApplyError, ReplaceError, ViewContents};
+
+impl Follower {
+    /// Takes up a stored state: its denials hold at once, its age is unknown until a round trip.
+    pub(super) fn restore(&mut self, state: StoredState) -> Result<(), FeedError> {
+        if self.config.feed_key.as_deref().is_some_and(|pinned| pinned != state.feed_key.fingerprint()) {
+            return Err(FeedError::Signature);
+        }
+        let log = state.view.as_ref().map(|view| view.log.clone());
+        if let Some(view) = state.view {
+            if view.settings.issuer != self.config.issuer {
+                return Err(FeedError::OtherLog { named: view.log });
+            }
+            let place = Place { at: view.at, chain: view.chain, epoch: view.epoch };
+            let contents = ViewContents {
+                position: view.at,
+                settings: view.settings,
+                issuers: view.issuers,
+                cells: view.cells,
+                forgotten: state.forgotten,
+            };
+            self.writer.replace(contents).map_err(|_| FeedError::Contents)?;
+            self.place = Some(place);
+        }
+        self.writer.set_hash_key(state.hash_key.clone());
+        self.trusted = Some(Trusted { feed_key: state.feed_key, hash_key: state.hash_key, log });
+        self.check_settings();
+        Ok(())
+    }
+
+    /// The state as it is to be stored.
+    pub(super) fn stored_state(&self) -> Option<StoredState> {
+        let trusted = self.trusted.as_ref()?;
+        let mut forgotten = UnixSeconds::default();
+        let view = self.place.zip(self.writer.contents()).zip(trusted.log.clone()).map(|((place, contents), log)| {
+            forgotten = contents.forgotten;
+            Snapshot {
+                log,
+                at: place.at,
+                chain: place.chain,
+                epoch: place.epoch,
+                settings: contents.settings,
+                issuers: contents.issuers,
+                cells: contents.cells,
+            }
+        });
+        Some(StoredState { feed_key: trusted.feed_key.clone(), hash_key: trusted.hash_key.clone(), view, forgotten })
+    }
+
+    pub(super) fn introduce(&mut self, body: &[u8]) -> Result<(), FeedError> {
+        let introduction = Introduction::from_json(body)?;
+        let head = introduction.head.verify(&introduction.feed_key, &introduction.head.claimed().log)?.clone();
+        if head.hash_key != introduction.hash_key.id() {
+            return Err(FeedError::Malformed { what: "an introduction" });
+        }
+        if let Some(fault) = self.objection(&introduction, &head) {
+            self.set_fault(fault);
+            return Ok(());
+        }
+        let other_hash_key = self.trusted.as_ref().is_some_and(|trusted| trusted.hash_key != introduction.hash_key)
+            && self.place.is_some();
+        self.needs_snapshot |= other_hash_key;
+        self.writer.set_hash_key(introduction.hash_key.clone());
+        self.trusted = Some(Trusted {
+            feed_key: introduction.feed_key.clone(),
+            hash_key: introduction.hash_key.clone(),
+            log: Some(head.log),
+        });
+        self.introduced = true;
+        self.reports.soon = true;
+        self.behind_log = true;
+        self.mark_dirty();
+        match (&self.fault, self.place) {
+            // The epoch this view knows has ended: its history may rightly be another one now.
+            (Some(Fault::Diverged { .. }), Some(place)) if head.at.epoch > place.at.epoch => self.needs_snapshot = true,
+            (Some(fault), _) if fault.of_introduction() => self.clear_fault(),
+            (Some(Fault::NotPermitted { .. }), _) => self.clear_fault(),
+            _ => {}
+        }
+        self.check_settings();
+        if let Some(taken) = &mut self.taken {
+            taken.push(Taken::Introduced(introduction));
+        }
+        Ok(())
+    }
+
+    /// Why this is not whom this follower follows.
+    fn objection(&self, introduction: &Introduction, head: &Head) -> Option<Fault> {
+        let offered = introduction.feed_key.fingerprint();
+        let stored = self.trusted.as_ref().map(|trusted| trusted.feed_key.fingerprint());
+        match self.config.feed_key.as_deref().or(stored) {
+            Some(pinned) if pinned != offered => {
+                return Some(Fault::FeedKey { pinned: pinned.to_owned(), offered: offered.to_owned() });
+            }
+            None if self.config.source == Source::Relay => return Some(Fault::NoFeedKey),
+            _ => {}
+        }
+        if introduction.issuer != self.config.issuer {
+            return Some(Fault::Issuer { named: introduction.issuer.clone() });
+        }
+        if introduction.hops > MAX_HOPS {
+            return Some(Fault::TooManyHops);
+        }
+        let known = self.trusted.as_ref().and_then(|trusted| trusted.log.as_deref());
+        known.is_some_and(|log| log != head.log).then(|| Fault::OtherLog { named: head.log.clone() })
+    }
+
+    pub(super) fn take_snapshot(&mut self, body: Vec<u8>, now: Moment, out: &mut Vec<Output>) -> Result<(), FeedError> {
+        let (key, log) = self.verifier()?;
+        let snapshot = Snapshot::from_bytes(&body, &key, &log)?;
+        if self.wants_to_serve && !self.needs_snapshot && self.place.is_some() {
+            self.wants_to_serve = false;
+            self.snapshots.failed(LONGEST_BACKOFF, None, &mut self.draw, now.mono);
+            self.hand_on(body, snapshot, Use::Serve);
+            return Ok(());
+        }
+        self.accept_place(&snapshot)?;
+        let mut contents = ViewContents {
+            position: snapshot.at,
+            settings: snapshot.settings.clone(),
+            issuers: snapshot.issuers.clone(),
+            cells: snapshot.cells.clone(),
+            forgotten: UnixSeconds::default(),
+        };
+        if let Some(place) = self.place {
+            let held = self.writer.contents().map(|contents| contents.cells).unwrap_or_default();
+            contents.cells = carry_over(contents.cells, held, place.at, &snapshot);
+        }
+        match self.writer.replace(contents) {
+            Ok(()) => {}
+            Err(ReplaceError::Older { held, offered }) => return Err(FeedError::Older { held, offered }),
+            Err(ReplaceError::Full(halt)) => {
+                self.set_fault(Fault::ViewFull(halt));
+                return Ok(());
+            }
+        }
+        self.place = Some(Place { at: snapshot.at, chain: snapshot.chain, epoch: snapshot.epoch });
+        if self.fault.as_ref().is_some_and(|fault| fault.is_over_at(snapshot.at)) {
+            self.clear_fault();
+        }
+        self.needs_snapshot = false;
+        self.behind_log = true;
+        // Not a failure, but the next one needed soon after this one is to wait.
+        self.snapshots.failed(LONGEST_BACKOFF, None, &mut self.draw, now.mono);
+        self.applied(snapshot.at, out);
+        self.hand_on(body, snapshot, Use::View);
+        Ok(())
+    }
+
+    fn hand_on(&mut self, bytes: Vec<u8>, snapshot: Snapshot, used_for: Use) {
+        if let Some(taken) = &mut self.taken {
+            taken.push(Taken::Snapshot { bytes, contents: Box::new(snapshot), used_for });
+        }
+    }
+
+    /// A snapshot never takes the view back, and within an epoch never to another history.
+    fn accept_place(&self, snapshot: &Snapshot) -> Result<(), FeedError> {
+        let Some(place) = self.place else { return Ok(()) };
+        if snapshot.at.epoch > place.at.epoch {
+            return Ok(());
+        }
+        if snapshot.at < place.at {
+            return Err(FeedError::Older { held: place.at, offered: snapshot.at });
+        }
+        let diverged = matches!(self.fault, Some(Fault::Diverged { .. }));
+        if diverged || (snapshot.at == place.at && snapshot.chain != place.chain) {
+            return Err(FeedError::Diverged { at: place.at });
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_changes(&mut self, body: &[u8], out: &mut Vec<Output>) -> Result<(), FeedError> {
+        let brought = self.take_frame(body, out)?;
+        self.behind_log = brought;
+        if !brought {
+            self.wanted = None;
+        }
+        Ok(())
+    }
+
+    /// Verifies and applies a frame; says whether it brought records.
+    fn take_frame(&mut self, bytes: &[u8], out: &mut Vec<Output>) -> Result<bool, FeedError> {
+        let (key, log) = self.verifier()?;
+        let Some(place) = self.place else { return Ok(false) };
+        let frame = Frame::from_bytes(bytes)?.verify(&key, &log, place.at, place.chain)?;
+        let is_current = frame.head().claimed().at >= place.at;
+        if self.fault.as_ref().is_some_and(|fault| is_current && fault.is_over_at(frame.at())) {
+            self.clear_fault();
+        }
+        if !frame.records().is_empty() {
+            match self.writer.apply(frame.records()) {
+                Ok(()) => {}
+                Err(ApplyError::Full(halt) | ApplyError::Halted(halt)) => {
+                    self.set_fault(self.fault.clone().unwrap_or(Fault::ViewFull(halt)));
+                    return Ok(false);
+                }
+                Err(ApplyError::NotNext { expected, got }) => {
+                    return Err(FeedError::NotDense { after: expected, found: got });
+                }
+                Err(_) => return Err(FeedError::Record(RecordError::Malformed)),
+            }
+            let opened = frame.records().iter().rev().find_map(|record| match record.body {
+                RecordBody::Epoch(start) => Some(start),
+                _ => None,
+            });
+            self.place = Some(Place { at: frame.at(), chain: frame.chain(), epoch: opened.or(place.epoch) });
+            self.applied(frame.at(), out);
+        }
+        let brought = !frame.records().is_empty();
+        if let Some(taken) = &mut self.taken {
+            taken.push(Taken::Frame(frame));
+        }
+        Ok(brought)
+    }
+
+    fn applied(&mut self, at: Position, out: &mut Vec<Output>) {
+        if self.wanted.is_some_and(|wanted| wanted <= at) {
+            self.wanted = None;
+        }
+        self.mark_dirty();
+        self.reports.soon = true;
+        self.check_settings();
+        out.push(Output::Applied(at));
+    }
+
+    /// Holds this verifier to the log's settings, and fetches the hash key they name.
+    pub(super) fn check_settings(&mut self) {
+        let Some(settings) = self.writer.view().settings() else { return };
+        let configured = self.config.leeway.as_secs();
+        let hash_key = self.trusted.as_ref().map(|trusted| trusted.hash_key.id());
+        let fault = if settings.issuer != self.config.issuer {
+            Some(Fault::Issuer { named: settings.issuer.clone() })
+        } else if configured > settings.max_leeway {
+            Some(Fault::Leeway { configured, allowed: settings.max_leeway })
+        } else if hash_key.is_some_and(|id| id != settings.hash_key) {
+            Some(Fault::HashKey)
+        } else {
+            None
+        };
+        match fault {
+            Some(fault) => {
+                self.introduced &= fault != Fault::HashKey || self.fault == Some(Fault::HashKey);
+                self.set_fault(fault);
+            }
+            None if matches!(self.fault, Some(Fault::Issuer { .. } | Fault::Leeway { .. } | Fault::HashKey)) => {
+                self.clear_fault();
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn take_event(&mut self, event: SseEvent, now: Moment, out: &mut Vec<Output>) {
+        let Stream::Open { heard, .. } = &mut self.stream else { return };
+        *heard = now.mono;
+        match event.event.as_str() {
+            "frame" => {
+                let mut bytes = event.data.into_bytes();
+                bytes.push(b'\n');
+                match self.take_frame(&bytes, out) {
+                    Ok(_) => {}
+                    // A gap: what is missing is fetched beside the stream, which stays good.
+                    Err(reason @ FeedError::NotDense { .. }) => self.reject(reason, out),
+                    Err(reason) => {
+                        self.close_stream(out);
+                        self.stream_ended(None, now);
+                        self.reject(reason, out);
+                    }
+                }
+            }
+            "heartbeat" => self.hear_heartbeat(&event.data, now),
+            "canary" => take_canary(&event.data, out),
+            "gone" => {
+                self.close_stream(out);
+                self.stream_ended(None, now);
+                self.behind_log = true;
+                if gone_code(&event.data).as_deref() == Some("compacted") {
+                    self.compacted(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A heartbeat shows that the line is alive. It never makes the view fresh; a genuine one that
+    /// is ahead shows that something was missed.
+    fn hear_heartbeat(&mut self, line: &str, now: Moment) {
+        let Ok((key, log)) = self.verifier() else { return };
+        if let Ok(signed) = SignedHead::from_line(line)
+            && let Ok(head) = signed.verify(&key, &log)
+        {
+            self.want_after_grace(head.at, now.mono);
+        }
+    }
+
+    pub(super) fn take_answer(&mut self, sent: Monotonic, body: &[u8], now: Moment, out: &mut Vec<Output>) {
+        let Some(flight) = self.reports.in_air.take() else { return };
+        if let Err(reason) = self.confirm(&flight, sent, body, now) {
+            let cap = self.report_interval().min(LONGEST_BACKOFF);
+            self.reports.backoff.failed(cap, None, &mut self.draw, now.mono);
+            self.reports.soon = true;
+            self.reject(reason, out);
+            return;
+        }
+        self.reports.backoff.succeeded();
+        self.reports.backoff.hold(flight.emitted.plus(REPORT_SPACING));
+        self.reports.canaries.drain(..flight.canaries.min(self.reports.canaries.len()));
+        if matches!(self.fault, Some(Fault::NotPermitted { .. })) {
+            self.clear_fault();
+        }
+    }
+
+    /// What the answer to a report proves.
+    fn confirm(&mut self, flight: &Flight, sent: Monotonic, body: &[u8], now: Moment) -> Result<(), FeedError> {
+        let (key, log) = self.verifier()?;
+        let answer = ReportAnswer::from_json(body)?;
+        let head = answer.head.verify(&key, &log)?.clone();
+        if self.config.source == Source::Authority && head.nonce.as_deref() != Some(&flight.nonce) {
+            return Err(FeedError::Nonce);
+        }
+        if answer.hops > MAX_HOPS {
+            self.set_fault(Fault::TooManyHops);
+            return Ok(());
+        }
+        // The head was read after the report came in, so it cannot lie before what was reported:
+        // such a log has lost records, or is one that was left behind by a newer epoch (I11).
+        if let Some(reported) = flight.position
+            && head.at < reported
+        {
+            return Err(FeedError::Older { held: reported, offered: head.at });
+        }
+        if let Some(place) = self.place
+            && head.at == place.at
+            && head.chain != place.chain
+        {
+            return Err(FeedError::Diverged { at: place.at });
+        }
+        // The request left no earlier than it was handed out; the earlier moment is the safe one.
+        let proven = sent.min(flight.emitted).minus(answer.age);
+        let elapsed = now.mono.since(proven);
+        let wall = now.wall.minus(elapsed.as_secs() + u64::from(elapsed.subsec_nanos() > 0));
+        self.writer.confirm(head.at, proven, wall);
+        self.want_after_grace(head.at, now.mono);
+        Ok(())
+    }
+
+    fn verifier(&self) -> Result<(FeedKey, String), FeedError> {
+        const TOO_EARLY: FeedError = FeedError::Malformed { what: "an answer before the introduction" };
+        let trusted = self.trusted.as_ref().ok_or(TOO_EARLY)?;
+        Ok((trusted.feed_key.clone(), trusted.log.clone().ok_or(TOO_EARLY)?))
+    }
+}
+
+fn take_canary(data: &str, out: &mut Vec<Output>) {
+    #[derive(Deserialize)]
+    struct WireCanary {
+        id: String,
+        token: String,
+    }
+    if let Ok(WireCanary { id, token }) = serde_json::from_str(data)
+        && id.len() <= Report::MAX_NAME
+        && token.len() <= FeedLog::MAX_CANARY
+    {
+        out.push(Output::JudgeCanary { id, token });
+    }
+}
+
+fn gone_code(data: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Gone {
+        code: String,
+    }
+    serde_json::from_str::<Gone>(data).ok().map(|gone| gone.code)
+}
+
+/// The cells of a snapshot, and what this view holds beyond the history they continue.
+///
+/// Within an epoch, or when the new epoch forks off above `held_at`, the snapshot is all of it. A
+/// view that had gone past the fork keeps its entries from above it: they were acknowledged, and a
+/// new epoch may not know them.
+fn carry_over(
+    cells: Vec<HashedCell>,
+    held: Vec<HashedCell>,
+    held_at: Position,
+    snapshot: &Snapshot,
+) -> Vec<HashedCell> {
+    if snapshot.at.epoch == held_at.epoch {
+        return cells;
+    }
+    let fork = snapshot.epoch.map(|start| start.fork).filter(|fork| fork.epoch == held_at.epoch);
+    let lost = |at: &Position| fork.is_none_or(|fork| *at > fork);
+    let mut by_target: BTreeMap<_, _> = cells.into_iter().map(|hashed| (hashed.target, hashed)).collect();
+    for hashed in held {
+        let Some(cell) = hashed.cell else { continue };
+        let kept = Cell {
+            always: cell.always.filter(lost),
+            position: cell.position.filter(lost),
+            time: cell.time.filter(|cutoff| lost(&cutoff.at)),
+            until: cell.until,
+        };
+        if kept.always.is_none() && kept.position.is_none() && kept.time.is_none() {
+            continue;
+        }
+        let entry = by_target.entry(hashed.target).or_insert(HashedCell { cell: None, ..hashed });
+        entry.cell = Some(entry.cell.map_or(kept, |cell| cell.absorb(kept)));
+    }
+    by_target.into_values().collect()
+}

@@ -1,0 +1,273 @@
+//! A whole view at one position: as the authority signs it, and as a follower keeps it on disk.
+//!
+//! ```text
+//! snapshot   {"snapshot":{"v":0,"log","at","chain","settings","issuers","cells":N,"digest"},"signature"}
+//!            one cell per line
+//! state      {"state":{"v":0,"feed_key","hash_key","view":{…}|null}}
+//!            one cell per line
+//!            {"digest":"…"}
+//! ```
+//!
+//! A snapshot's digest is BLAKE3 over its cell lines with their newlines and stands in the signed
+//! header. A state's digest is over all lines before it: it finds a torn or rotten file, it does
+//! not authenticate it; the state directory is as private as the follower's memory.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::feed::FeedError;
+use crate::feed::head::{FORMAT, FeedKey, FeedSigner, Signed, check_version};
+use crate::position::Position;
+use crate::record::{Chain, EpochStart, HashedCell};
+use crate::settings::{IssuerRecord, Settings};
+use crate::target::HashKey;
+use crate::time::UnixSeconds;
+
+/// Everything a view holds at one position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The log's id.
+    pub log: String,
+    /// The position all of this is the state at.
+    pub at: Position,
+    /// The chain there.
+    pub chain: Chain,
+    /// How the epoch of `at` began, for a reader that comes from an earlier one.
+    pub epoch: Option<EpochStart>,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Every issuer, removed ones included.
+    pub issuers: Vec<IssuerRecord>,
+    /// Every cell with something in force.
+    pub cells: Vec<HashedCell>,
+}
+
+impl Snapshot {
+    /// Bytes a snapshot may have: some five million cells, which a verifier should not be asked
+    /// to hold in memory beside the view it replaces.
+    pub const MAX_BYTES: usize = 1 << 30;
+
+    /// Bytes the header line may have: the key sets of every accepted issuer.
+    pub const MAX_HEADER: usize = 16 << 20;
+
+    /// Bytes a cell line may have.
+    pub const MAX_CELL: usize = 1024;
+
+    /// The snapshot's bytes, signed.
+    #[must_use]
+    pub fn to_bytes(&self, signer: &FeedSigner) -> Vec<u8> {
+        let cells = cell_lines(&self.cells);
+        let header = WireSnapshot {
+            v: FORMAT,
+            contents: WireContents::from(self),
+            digest: URL_SAFE_NO_PAD.encode(blake3::hash(&cells).as_bytes()),
+        };
+        let raw = serde_json::to_string(&header).expect("the wire form holds only strings, numbers and JSON values");
+        let signed = signer.sign(SNAPSHOT_DOMAIN, raw);
+        let signature = URL_SAFE_NO_PAD.encode(signed.signature);
+        let mut bytes = format!("{{\"snapshot\":{},\"signature\":\"{signature}\"}}\n", signed.raw).into_bytes();
+        bytes.extend_from_slice(&cells);
+        bytes
+    }
+
+    /// Reads and verifies a snapshot of `log`: the header's signature first, then digest and count
+    /// of the lines, and only then their meaning.
+    pub fn from_bytes(bytes: &[u8], key: &FeedKey, log: &str) -> Result<Self, FeedError> {
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(FeedError::TooLarge { what: "a snapshot", limit: Self::MAX_BYTES });
+        }
+        let (header, cells) = first_line(bytes, NOT_A_SNAPSHOT)?;
+        let wire: WireSignedSnapshot<'_> = serde_json::from_str(header).map_err(|_| NOT_A_SNAPSHOT)?;
+        let signed = Signed::new(wire.snapshot, wire.signature)?;
+        signed.verify(key, SNAPSHOT_DOMAIN)?;
+        check_version(&signed.raw, NOT_A_SNAPSHOT)?;
+        let header: WireSnapshot = serde_json::from_str(&signed.raw).map_err(|_| NOT_A_SNAPSHOT)?;
+        if header.contents.log != log {
+            return Err(FeedError::OtherLog { named: header.contents.log });
+        }
+        if header.digest != URL_SAFE_NO_PAD.encode(blake3::hash(cells).as_bytes()) {
+            return Err(FeedError::Contents);
+        }
+        header.contents.with_cells(cells)
+    }
+}
+
+/// What a follower keeps on disk, so that a restart neither forgets a revocation nor fetches
+/// everything again.
+///
+/// It contains the log's hash key: the file must be readable by its owner only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredState {
+    /// The pinned feed key.
+    pub feed_key: FeedKey,
+    /// The key that hashes targets.
+    pub hash_key: HashKey,
+    /// The view, once there was one.
+    pub view: Option<Snapshot>,
+    /// The wall second up to which the view had dropped expired entries.
+    pub forgotten: UnixSeconds,
+}
+
+impl StoredState {
+    /// The state's bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let wire = WireState {
+            state: WireStateHeader {
+                v: FORMAT,
+                feed_key: self.feed_key.to_jwk(),
+                hash_key: URL_SAFE_NO_PAD.encode(self.hash_key.expose()),
+                forgotten: self.forgotten,
+                view: self.view.as_ref().map(WireContents::from),
+            },
+        };
+        let mut bytes = serde_json::to_vec(&wire).expect("the wire form holds only strings, numbers and JSON values");
+        bytes.push(b'\n');
+        if let Some(view) = &self.view {
+            bytes.extend_from_slice(&cell_lines(&view.cells));
+        }
+        let digest = URL_SAFE_NO_PAD.encode(blake3::hash(&bytes).as_bytes());
+        bytes.extend_from_slice(format!("{{\"digest\":\"{digest}\"}}\n").as_bytes());
+        bytes
+    }
+
+    /// Reads a state; anything torn, rotten or written by a later version is refused whole.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FeedError> {
+        if bytes.len() > Snapshot::MAX_BYTES {
+            return Err(FeedError::TooLarge { what: "a stored state", limit: Snapshot::MAX_BYTES });
+        }
+        let (header, rest) = first_line(bytes, NOT_A_STATE)?;
+        let body_end = bytes.len().checked_sub(STATE_TRAILER).ok_or(NOT_A_STATE)?;
+        let (body, trailer) = bytes.split_at(body_end);
+        let digest = URL_SAFE_NO_PAD.encode(blake3::hash(body).as_bytes());
+        if trailer != format!("{{\"digest\":\"{digest}\"}}\n").as_bytes() {
+            return Err(FeedError::Contents);
+        }
+        let cells = rest.get(..rest.len().saturating_sub(STATE_TRAILER)).ok_or(NOT_A_STATE)?;
+        Self::from_parts(header, cells)
+    }
+
+    fn from_parts(header: &str, cells: &[u8]) -> Result<Self, FeedError> {
+        #[derive(Deserialize)]
+        struct AnyState<'a> {
+            #[serde(borrow)]
+            state: &'a RawValue,
+        }
+        let any: AnyState<'_> = serde_json::from_str(header).map_err(|_| NOT_A_STATE)?;
+        check_version(any.state.get(), NOT_A_STATE)?;
+        let state: WireStateHeader = serde_json::from_str(any.state.get()).map_err(|_| NOT_A_STATE)?;
+        Ok(Self {
+            feed_key: FeedKey::from_jwk(&state.feed_key)?,
+            hash_key: hash_key_from_text(&state.hash_key).ok_or(NOT_A_STATE)?,
+            view: state.view.map(|contents| contents.with_cells(cells)).transpose()?,
+            forgotten: state.forgotten,
+        })
+    }
+}
+
+pub(super) fn hash_key_from_text(text: &str) -> Option<HashKey> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    bytes.try_into().ok().map(HashKey::from_bytes)
+}
+
+const SNAPSHOT_DOMAIN: &str = "annul snapshot v0\n";
+const NOT_A_SNAPSHOT: FeedError = FeedError::Malformed { what: "a snapshot" };
+const NOT_A_STATE: FeedError = FeedError::Malformed { what: "a stored state" };
+
+/// Bytes of `{"digest":"…"}\n` with 43 characters of base64url.
+const STATE_TRAILER: usize = "{\"digest\":\"\"}\n".len() + 43;
+
+fn cell_lines(cells: &[HashedCell]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for cell in cells {
+        bytes.extend_from_slice(cell.to_line().as_bytes());
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+fn first_line(bytes: &[u8], otherwise: FeedError) -> Result<(&str, &[u8]), FeedError> {
+    let end = bytes.iter().take(Snapshot::MAX_HEADER).position(|byte| *byte == b'\n').ok_or(otherwise.clone())?;
+    let line = std::str::from_utf8(&bytes[..end]).map_err(|_| otherwise)?;
+    Ok((line, &bytes[end + 1..]))
+}
+
+fn read_cells(bytes: &[u8], count: u64) -> Result<Vec<HashedCell>, FeedError> {
+    let mut cells = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end =
+            rest.iter().take(Snapshot::MAX_CELL + 1).position(|byte| *byte == b'\n').ok_or(FeedError::Contents)?;
+        let line = std::str::from_utf8(&rest[..end]).map_err(|_| FeedError::Contents)?;
+        cells.push(HashedCell::from_line(line)?);
+        rest = &rest[end + 1..];
+    }
+    if cells.len() as u64 == count { Ok(cells) } else { Err(FeedError::Contents) }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireSignedSnapshot<'a> {
+    #[serde(borrow)]
+    snapshot: &'a RawValue,
+    signature: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSnapshot {
+    v: u32,
+    #[serde(flatten)]
+    contents: WireContents,
+    digest: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireContents {
+    log: String,
+    at: Position,
+    chain: Chain,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<EpochStart>,
+    settings: Settings,
+    issuers: Vec<IssuerRecord>,
+    cells: u64,
+}
+
+impl From<&Snapshot> for WireContents {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            log: snapshot.log.clone(),
+            at: snapshot.at,
+            chain: snapshot.chain,
+            epoch: snapshot.epoch,
+            settings: snapshot.settings.clone(),
+            issuers: snapshot.issuers.clone(),
+            cells: snapshot.cells.len() as u64,
+        }
+    }
+}
+
+impl WireContents {
+    fn with_cells(self, lines: &[u8]) -> Result<Snapshot, FeedError> {
+        let cells = read_cells(lines, self.cells)?;
+        let Self { log, at, chain, epoch, settings, issuers, cells: _ } = self;
+        Ok(Snapshot { log, at, chain, epoch, settings, issuers, cells })
+    }
+}
+
+#[derive(Serialize)]
+struct WireState {
+    state: WireStateHeader,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireStateHeader {
+    v: u32,
+    feed_key: serde_json::Value,
+    hash_key: String,
+    #[serde(default)]
+    forgotten: UnixSeconds,
+    view: Option<WireContents>,
+}

@@ -1,0 +1,278 @@
+//! The outcome of a policy: allowed, denied with an answer to give, or to be asked about.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Policy, RevokedStatus};
+use crate::algebra::Refusal;
+use crate::position::Position;
+use crate::token::{TokenError, VerifiedToken};
+use crate::verdict::Cause;
+
+/// What becomes of a request.
+#[must_use]
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// Let it in.
+    Allow(Authorized),
+    /// Turn it away.
+    Deny(Denial),
+    /// Ask the authority and [settle](Unsettled::settle).
+    Ask(Unsettled),
+}
+
+impl Decision {
+    /// Lets the application have the last word on what is allowed. It can only refuse: a denial
+    /// stays one. What is still to be asked passes through; apply this again to what it settles to.
+    pub fn unless_refused(self, accepts: impl FnOnce(&VerifiedToken) -> bool) -> Self {
+        match self {
+            Self::Allow(authorized) if !accepts(authorized.token()) => Self::Deny(authorized.refuse()),
+            other => other,
+        }
+    }
+}
+
+/// Proof that a policy let this token in. Only [`Policy::decide`] and [`Unsettled::settle`] make one.
+#[derive(Clone, Debug)]
+pub struct Authorized {
+    token: VerifiedToken,
+    basis: Basis,
+}
+
+/// On what ground a token was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Signature and claims alone: the route consults nothing more.
+    Verified,
+    /// A view fresh enough for the route.
+    Checked {
+        /// The view's position.
+        as_of: Position,
+        /// The view's proven age.
+        age: Duration,
+    },
+    /// A view older than the route wants, within the age up to which it stays open.
+    Open {
+        /// The view's proven age.
+        age: Duration,
+    },
+    /// The authority's answer.
+    Answered,
+}
+
+impl Authorized {
+    pub(super) const fn on(token: VerifiedToken, basis: Basis) -> Self {
+        Self { token, basis }
+    }
+
+    /// The token that was let in.
+    #[must_use]
+    pub const fn token(&self) -> &VerifiedToken {
+        &self.token
+    }
+
+    /// The token, the proof given up.
+    #[must_use]
+    pub fn into_token(self) -> VerifiedToken {
+        self.token
+    }
+
+    /// On what ground it was let in.
+    #[must_use]
+    pub const fn basis(&self) -> Basis {
+        self.basis
+    }
+
+    /// The position up to which nothing revokes the token, when a fresh view said so.
+    #[must_use]
+    pub const fn as_of(&self) -> Option<Position> {
+        match self.basis {
+            Basis::Checked { as_of, .. } => Some(as_of),
+            Basis::Verified | Basis::Open { .. } | Basis::Answered => None,
+        }
+    }
+
+    /// The denial by which the application takes the permission back.
+    #[must_use]
+    pub fn refuse(self) -> Denial {
+        Denial::on(DenyReason::RefusedByApplication, RevokedStatus::Unauthorized)
+    }
+}
+
+/// A token about which the authority must be asked before anything is decided.
+#[derive(Clone, Debug)]
+pub struct Unsettled {
+    token: VerifiedToken,
+    policy: Policy,
+}
+
+/// What came of asking the authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The token and its session are good.
+    Active,
+    /// The token is revoked, by the entry that the authority named, if it named one.
+    Revoked(Option<Refusal>),
+    /// The authority does not accept the token for another reason.
+    Refused,
+    /// There was no answer: no connection, no time or no budget left.
+    Unavailable,
+}
+
+impl Unsettled {
+    pub(super) const fn about(token: VerifiedToken, policy: Policy) -> Self {
+        Self { token, policy }
+    }
+
+    /// The token to ask about. It is verified, and not yet allowed anything.
+    #[must_use]
+    pub const fn token(&self) -> &VerifiedToken {
+        &self.token
+    }
+
+    /// Decides by the authority's answer. No answer closes the route.
+    pub fn settle(self, answer: Answer) -> Decision {
+        let reason = match answer {
+            Answer::Active => return Decision::Allow(Authorized::on(self.token, Basis::Answered)),
+            Answer::Revoked(refusal) => DenyReason::Revoked(refusal),
+            Answer::Refused => DenyReason::RefusedByAuthority,
+            Answer::Unavailable => DenyReason::AskUnavailable,
+        };
+        Decision::Deny(self.policy.denial(reason))
+    }
+}
+
+/// A request turned away: why, and what to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    reason: DenyReason,
+    revoked_status: RevokedStatus,
+}
+
+/// Why a request is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DenyReason {
+    /// The token could not be verified, or there was none.
+    TokenRefused(TokenError),
+    /// The token is revoked; by which entry, when that is known.
+    Revoked(Option<Refusal>),
+    /// The view is older than the route allows.
+    Stale {
+        /// Its proven age; `None` when nothing was proven yet.
+        age: Option<Duration>,
+    },
+    /// The view cannot tell.
+    Undecidable(Cause),
+    /// The user authenticated too long ago for this route.
+    AuthTooOld {
+        /// How long ago it may be.
+        max_age: Duration,
+    },
+    /// The authority had to be asked and gave no answer.
+    AskUnavailable,
+    /// The authority was asked and does not accept the token.
+    RefusedByAuthority,
+    /// The application's own callback refused.
+    RefusedByApplication,
+}
+
+/// Seconds after which a client may try again when a verifier could not tell. Verifiers reconnect
+/// within a few seconds once their authority is back; a shorter time would only add load.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+impl Denial {
+    pub(super) const fn on(reason: DenyReason, revoked_status: RevokedStatus) -> Self {
+        Self { reason, revoked_status }
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> &DenyReason {
+        &self.reason
+    }
+
+    /// The HTTP status: 401 when another token would help, 403 when none would, 503 when this
+    /// process cannot tell.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match (&self.reason, self.revoked_status) {
+            (DenyReason::Revoked(_), RevokedStatus::Forbidden) | (DenyReason::RefusedByApplication, _) => 403,
+            (
+                DenyReason::TokenRefused(_)
+                | DenyReason::Revoked(_)
+                | DenyReason::AuthTooOld { .. }
+                | DenyReason::RefusedByAuthority,
+                _,
+            ) => 401,
+            (DenyReason::Stale { .. } | DenyReason::Undecidable(_) | DenyReason::AskUnavailable, _) => 503,
+        }
+    }
+
+    /// The reason's stable name, for answers and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match &self.reason {
+            DenyReason::TokenRefused(error) => error.code(),
+            DenyReason::Revoked(_) => "token_revoked",
+            DenyReason::Stale { .. } => "view_stale",
+            DenyReason::Undecidable(cause) => cause.code(),
+            DenyReason::AuthTooOld { .. } => "insufficient_user_authentication",
+            DenyReason::AskUnavailable => "ask_unavailable",
+            DenyReason::RefusedByAuthority => "refused_by_authority",
+            DenyReason::RefusedByApplication => "refused_by_application",
+        }
+    }
+
+    /// Seconds for `Retry-After`, exactly when the status is 503.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u64> {
+        if self.status() == 503 { Some(RETRY_AFTER_SECONDS) } else { None }
+    }
+
+    /// The value of `WWW-Authenticate` (RFC 6750 §3), exactly when the status is 401. A request
+    /// without a token is told the scheme and nothing more.
+    #[must_use]
+    pub fn challenge(&self) -> Option<String> {
+        if self.status() != 401 {
+            return None;
+        }
+        Some(match &self.reason {
+            DenyReason::TokenRefused(TokenError::Missing) => "Bearer".to_owned(),
+            DenyReason::AuthTooOld { max_age } => format!(
+                "Bearer error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", max_age=\"{}\"",
+                max_age.as_secs()
+            ),
+            _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.code()),
+        })
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl fmt::Display for DenyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TokenRefused(error) => error.fmt(f),
+            Self::Revoked(Some(refusal)) => {
+                write!(f, "the token is revoked by its {}, by the entry at {}", refusal.kind, refusal.at)
+            }
+            Self::Revoked(None) => f.write_str("the token is revoked"),
+            Self::Stale { age: Some(age) } => {
+                write!(f, "what this verifier knows is {} s old, older than this route allows", age.as_secs())
+            }
+            Self::Stale { age: None } => f.write_str("this verifier has not proven how old its view is"),
+            Self::Undecidable(cause) => cause.fmt(f),
+            Self::AuthTooOld { max_age } => {
+                write!(f, "this route wants an authentication at most {} s old", max_age.as_secs())
+            }
+            Self::AskUnavailable => f.write_str("the authority had to be asked and did not answer"),
+            Self::RefusedByAuthority => f.write_str("the authority does not accept the token"),
+            Self::RefusedByApplication => f.write_str("the application refused the token"),
+        }
+    }
+}

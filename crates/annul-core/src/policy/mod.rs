@@ -1,0 +1,273 @@
+//! From a verdict to a decision: what a route puts up with.
+//!
+//! | the route  | consults                                             | when the view is older than allowed |
+//! |------------|------------------------------------------------------|-------------------------------------|
+//! | verify     | signature and claims                                 | does not matter                     |
+//! | check      | the view, if its proven age is at most `max_staleness` | closed, ask, or open up to an age |
+//! | ask        | the authority, every time                            | does not matter                     |
+//!
+//! On every route: what is known to be revoked is refused, however old the view. An entry on a claim
+//! that has to be asked about makes the route ask. Not knowing is 503 and never 401, for a 401 would
+//! turn an outage of the feed into a storm of logins. How young a token is says nothing of how old
+//! the view is.
+
+mod decision;
+
+use std::time::Duration;
+
+pub use self::decision::{Answer, Authorized, Basis, Decision, Denial, DenyReason, Unsettled};
+use crate::algebra::Refusal;
+use crate::time::{Moment, UnixSeconds};
+use crate::token::{TokenError, VerifiedToken};
+use crate::verdict::Cause;
+use crate::view::{CheckedToken, View};
+
+/// What a route demands before it lets a token in. There is no default: how stale a view may be is
+/// a choice to be made and seen in review.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    consults: Consults,
+    on_stale: OnStale,
+    check_after: Option<Duration>,
+    max_auth_age: Option<Duration>,
+    revoked_status: RevokedStatus,
+}
+
+/// What a route consults beyond the token itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consults {
+    /// Nothing.
+    Verify,
+    /// The view, while its proven age is at most this.
+    Check {
+        /// The age past which [`OnStale`] applies.
+        max_staleness: Duration,
+    },
+    /// The authority.
+    Ask,
+}
+
+/// What a check does when the view is too old or cannot tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStale {
+    /// Refuse with 503 until the view is fresh again.
+    Closed,
+    /// Ask the authority.
+    Ask,
+    /// Accept what is not known to be revoked, up to a second age, and refuse past it.
+    Open {
+        /// The greatest age at which the route still accepts.
+        max_age: Duration,
+    },
+}
+
+/// The status of an answer that refuses a revoked token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedStatus {
+    /// 401 with `invalid_token`: the client may log in again.
+    Unauthorized,
+    /// 403: for clients that take a 401 as a reason to retry for ever.
+    Forbidden,
+}
+
+impl Policy {
+    /// The route reads the view, whose proven age is at most `max_staleness`. When it is older the
+    /// route is closed, unless [`on_stale`](Self::on_stale) says otherwise.
+    #[must_use]
+    pub const fn check(max_staleness: Duration) -> Self {
+        Self::consulting(Consults::Check { max_staleness })
+    }
+
+    /// The route is content with a valid signature and claims: a revocation reaches it when the
+    /// token expires, or when this process happens to know of it.
+    #[must_use]
+    pub const fn verify_only() -> Self {
+        Self::consulting(Consults::Verify)
+    }
+
+    /// The route asks the authority about every token that is not known to be revoked.
+    #[must_use]
+    pub const fn ask() -> Self {
+        Self::consulting(Consults::Ask)
+    }
+
+    const fn consulting(consults: Consults) -> Self {
+        Self {
+            consults,
+            on_stale: OnStale::Closed,
+            check_after: None,
+            max_auth_age: None,
+            revoked_status: RevokedStatus::Unauthorized,
+        }
+    }
+
+    /// What happens when the view is too old. It matters for a check only.
+    #[must_use]
+    pub const fn on_stale(self, on_stale: OnStale) -> Self {
+        Self { on_stale, ..self }
+    }
+
+    /// Position and time cutoffs are passed over for tokens younger than `window`. The signing key,
+    /// the issuer and every `always` hold at any age, and the view must be fresh all the same.
+    #[must_use]
+    pub const fn check_after(self, window: Duration) -> Self {
+        Self { check_after: Some(window), ..self }
+    }
+
+    /// Whoever authenticated longer ago has to do so again (RFC 9470). A token that does not say
+    /// when its user authenticated counts as older.
+    #[must_use]
+    pub const fn max_auth_age(self, max_age: Duration) -> Self {
+        Self { max_auth_age: Some(max_age), ..self }
+    }
+
+    /// The status with which a revoked token is refused.
+    #[must_use]
+    pub const fn revoked_status(self, status: RevokedStatus) -> Self {
+        Self { revoked_status: status, ..self }
+    }
+
+    /// What the route consults.
+    #[must_use]
+    pub const fn consults(&self) -> Consults {
+        self.consults
+    }
+
+    /// What a check does when the view is too old.
+    #[must_use]
+    pub const fn stale_rule(&self) -> OnStale {
+        self.on_stale
+    }
+
+    /// The greatest age of the view at which a check accepts without more.
+    #[must_use]
+    pub const fn max_staleness(&self) -> Option<Duration> {
+        match self.consults {
+            Consults::Check { max_staleness } => Some(max_staleness),
+            Consults::Verify | Consults::Ask => None,
+        }
+    }
+
+    /// The longest time after which a revocation is certain to be in effect on this route, to be
+    /// reported to the authority; `None` when there is no such time.
+    #[must_use]
+    pub fn longest_age(&self) -> Option<Duration> {
+        let window = self.check_after.unwrap_or_default();
+        match (self.consults, self.on_stale) {
+            (Consults::Verify, _) => None,
+            (Consults::Ask, _) => Some(Duration::ZERO),
+            (Consults::Check { max_staleness }, OnStale::Open { max_age }) => {
+                Some(max_staleness.max(max_age).max(window))
+            }
+            (Consults::Check { max_staleness }, OnStale::Closed | OnStale::Ask) => Some(max_staleness.max(window)),
+        }
+    }
+
+    /// Decides on a checked token. What must still be asked comes back as [`Decision::Ask`].
+    pub fn decide(&self, checked: CheckedToken, moment: Moment) -> Decision {
+        let findings = checked.findings();
+        let token_age = self.passes_over(checked.token(), moment.wall);
+        if let Some(refusal) = findings.refusal.filter(|refusal| token_age.sees(refusal)) {
+            return self.deny(DenyReason::Revoked(Some(refusal)));
+        }
+        if let Some(Cause::Unfit(error)) = &findings.cause {
+            return self.deny(DenyReason::TokenRefused(error.clone()));
+        }
+        if let Some(max_age) = self.max_auth_age.filter(|max_age| auth_is_older(checked.token(), *max_age, moment.wall))
+        {
+            return self.deny(DenyReason::AuthTooOld { max_age });
+        }
+        let must_ask = findings.ask_on.is_some_and(|refusal| token_age.sees(&refusal));
+        match self.consults {
+            Consults::Ask => self.ask_about(checked),
+            _ if must_ask => self.ask_about(checked),
+            Consults::Verify => Decision::Allow(Authorized::on(checked.into_token(), Basis::Verified)),
+            Consults::Check { max_staleness } => self.decide_by_view(checked, moment, max_staleness),
+        }
+    }
+
+    fn decide_by_view(&self, checked: CheckedToken, moment: Moment, max_staleness: Duration) -> Decision {
+        let age = checked.age(moment.mono);
+        let (reason, may_be_open) = match (&checked.findings().cause, checked.position(), age) {
+            (None, Some(as_of), Some(age)) if age <= max_staleness => {
+                return Decision::Allow(Authorized::on(checked.into_token(), Basis::Checked { as_of, age }));
+            }
+            (None, _, age) => (DenyReason::Stale { age }, true),
+            (Some(cause), _, _) => (DenyReason::Undecidable(cause.clone()), matches!(cause, Cause::Halted(_))),
+        };
+        match (self.on_stale, age) {
+            (OnStale::Ask, _) => self.ask_about(checked),
+            (OnStale::Open { max_age }, Some(age)) if may_be_open && age <= max_age => {
+                Decision::Allow(Authorized::on(checked.into_token(), Basis::Open { age }))
+            }
+            _ => self.deny(reason),
+        }
+    }
+
+    /// Refuses a token that could not be verified. An unknown key is no fault of the token while
+    /// newer keys may exist that this process has not heard of: then the answer is "cannot tell".
+    #[must_use]
+    pub fn refuse(&self, error: TokenError, view: &View, issuer: &str, moment: Moment) -> Denial {
+        let reason = if matches!(error, TokenError::KeyUnknown) && !self.knows_all_keys(view, issuer, moment) {
+            DenyReason::Undecidable(Cause::KeysUnknown)
+        } else {
+            DenyReason::TokenRefused(error)
+        };
+        self.denial(reason)
+    }
+
+    fn knows_all_keys(&self, view: &View, issuer: &str, moment: Moment) -> bool {
+        let allowed = self.max_staleness().unwrap_or(KEYS_MAX_STALENESS);
+        let live = view.age(moment.mono).is_some_and(|age| age <= allowed) && view.status(moment).halted.is_none();
+        let overdue =
+            view.issuer(issuer).and_then(|issuer| issuer.record.keys_due).is_some_and(|due| due < moment.wall);
+        live && !overdue
+    }
+
+    /// A denial on this route for `reason`.
+    #[must_use]
+    pub fn denial(&self, reason: DenyReason) -> Denial {
+        Denial::on(reason, self.revoked_status)
+    }
+
+    fn deny(&self, reason: DenyReason) -> Decision {
+        Decision::Deny(self.denial(reason))
+    }
+
+    fn ask_about(&self, checked: CheckedToken) -> Decision {
+        Decision::Ask(Unsettled::about(checked.into_token(), self.clone()))
+    }
+
+    fn passes_over(&self, token: &VerifiedToken, now: UnixSeconds) -> TokenAge {
+        let age = token.issued().map(|issued| Duration::from_secs(now.0.saturating_sub(issued.0)));
+        match (self.check_after, age) {
+            (Some(window), Some(age)) if age < window => TokenAge::Young,
+            _ => TokenAge::Any,
+        }
+    }
+}
+
+/// How old its view may be for a route that states no age and still calls a key
+/// unknown for good: the age that the gateway's and the demonstration's configuration allow.
+const KEYS_MAX_STALENESS: Duration = Duration::from_secs(60);
+
+/// Whether a token is inside the `check_after` window of its route.
+#[derive(Clone, Copy)]
+enum TokenAge {
+    Young,
+    Any,
+}
+
+impl TokenAge {
+    /// Whether an entry counts against a token of this age.
+    fn sees(self, refusal: &Refusal) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Young => refusal.holds_at_any_age(),
+        }
+    }
+}
+
+fn auth_is_older(token: &VerifiedToken, max_age: Duration, now: UnixSeconds) -> bool {
+    token.auth_time().is_none_or(|at| Duration::from_secs(now.0.saturating_sub(at.0)) > max_age)
+}

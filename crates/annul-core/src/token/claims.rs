@@ -1,0 +1,207 @@
+//! The claims set: an object whose registered members have their types.
+
+use serde_json::{Map, Value};
+
+use super::error::TokenError;
+use super::json;
+use crate::position::Position;
+use crate::time::UnixSeconds;
+
+/// Bytes a name in a token may have: its issuer, subject, id, session, device, client. A longer one
+/// could not be written as a target, so what it names could not be revoked by name.
+pub const MAX_NAME: usize = 512;
+
+/// The claims of a token. Of an [`UnverifiedToken`](super::UnverifiedToken) they are what somebody
+/// wrote, of a [`VerifiedToken`](super::VerifiedToken) what its issuer signed.
+///
+/// Registered claims have their types: a token whose `exp` is a string has no claims at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claims {
+    members: Map<String, Value>,
+    exp: Option<UnixSeconds>,
+    nbf: Option<UnixSeconds>,
+    iat: Option<UnixSeconds>,
+    auth_time: Option<UnixSeconds>,
+}
+
+/// Claims that name somebody or something: strings, not empty, at most [`MAX_NAME`] bytes.
+const NAMES: [&str; 6] = ["iss", "sub", "jti", "sid", "client_id", "azp"];
+
+/// What a name has to be.
+pub(super) const A_NAME: &str = "a string that is not empty and at most 512 bytes long";
+
+impl Claims {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, TokenError> {
+        Self::from_map(json::read_object(bytes)?)
+    }
+
+    /// The claims in `members`, provided that the registered ones have their types. Claims built
+    /// here are nobody's word; an authority uses this to judge a token before it signs it.
+    pub fn from_map(members: Map<String, Value>) -> Result<Self, TokenError> {
+        for claim in NAMES {
+            if let Some(value) = members.get(claim) {
+                name(value).ok_or(TokenError::claim(claim, A_NAME))?;
+            }
+        }
+        check_audience(members.get("aud"))?;
+        if members.get("scope").is_some_and(|scope| !scope.is_string()) {
+            return Err(TokenError::claim("scope", "a string of words with spaces between"));
+        }
+        check_confirmation(members.get("cnf"))?;
+        Ok(Self {
+            exp: date(&members, "exp", f64::floor)?,
+            // Rounded up: a token must not become valid before its time.
+            nbf: date(&members, "nbf", f64::ceil)?,
+            iat: date(&members, "iat", f64::floor)?,
+            auth_time: date(&members, "auth_time", f64::floor)?,
+            members,
+        })
+    }
+
+    /// The claim's value, whatever its type.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
+    }
+
+    /// All claims.
+    #[must_use]
+    pub fn map(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// `iss`, the issuer.
+    #[must_use]
+    pub fn iss(&self) -> Option<&str> {
+        self.string("iss")
+    }
+
+    /// `sub`, the subject.
+    #[must_use]
+    pub fn sub(&self) -> Option<&str> {
+        self.string("sub")
+    }
+
+    /// `aud`, the audiences: one, several or none.
+    #[must_use]
+    pub fn aud(&self) -> Vec<&str> {
+        match self.members.get("aud") {
+            Some(Value::String(audience)) => vec![audience],
+            Some(Value::Array(audiences)) => audiences.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `exp`, rounded down. Before 1970 reads as 1970.
+    #[must_use]
+    pub const fn exp(&self) -> Option<UnixSeconds> {
+        self.exp
+    }
+
+    /// `nbf`, rounded up.
+    #[must_use]
+    pub const fn nbf(&self) -> Option<UnixSeconds> {
+        self.nbf
+    }
+
+    /// `iat`, rounded down.
+    #[must_use]
+    pub const fn iat(&self) -> Option<UnixSeconds> {
+        self.iat
+    }
+
+    /// `auth_time`, when the user last logged in, rounded down.
+    #[must_use]
+    pub const fn auth_time(&self) -> Option<UnixSeconds> {
+        self.auth_time
+    }
+
+    /// `jti`, the token's id.
+    #[must_use]
+    pub fn jti(&self) -> Option<&str> {
+        self.string("jti")
+    }
+
+    /// `sid`, the session.
+    #[must_use]
+    pub fn sid(&self) -> Option<&str> {
+        self.string("sid")
+    }
+
+    /// `client_id`.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.string("client_id")
+    }
+
+    /// The words of `scope`.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.string("scope").unwrap_or_default().split(' ').filter(|word| !word.is_empty())
+    }
+
+    /// `lpos`, if it is a position. It means something in own tokens only.
+    #[must_use]
+    pub fn lpos(&self) -> Option<Position> {
+        self.string("lpos")?.parse().ok()
+    }
+
+    /// `cnf.jkt` and `cnf.x5t#S256`, as far as they are there.
+    pub fn confirmations(&self) -> impl Iterator<Item = &str> {
+        let cnf = self.members.get("cnf");
+        CONFIRMATIONS.into_iter().filter_map(move |method| cnf?.get(method)?.as_str())
+    }
+
+    /// A claim that names something, under a name from configuration.
+    pub(super) fn named(&self, claim: &str) -> Result<Option<&str>, TokenError> {
+        match self.members.get(claim) {
+            None => Ok(None),
+            Some(value) => match name(value) {
+                Some(name) => Ok(Some(name)),
+                None => Err(TokenError::ClaimInvalid { claim: claim.to_owned().into(), expected: A_NAME }),
+            },
+        }
+    }
+
+    fn string(&self, claim: &str) -> Option<&str> {
+        self.members.get(claim)?.as_str()
+    }
+}
+
+const CONFIRMATIONS: [&str; 2] = ["jkt", "x5t#S256"];
+
+pub(super) fn name(value: &Value) -> Option<&str> {
+    value.as_str().filter(|name| !name.is_empty() && name.len() <= MAX_NAME)
+}
+
+fn check_audience(aud: Option<&Value>) -> Result<(), TokenError> {
+    let well_typed = match aud {
+        None | Some(Value::String(_)) => true,
+        Some(Value::Array(audiences)) => !audiences.is_empty() && audiences.iter().all(Value::is_string),
+        Some(_) => false,
+    };
+    if well_typed { Ok(()) } else { Err(TokenError::claim("aud", "a string or an array of strings, not empty")) }
+}
+
+fn check_confirmation(cnf: Option<&Value>) -> Result<(), TokenError> {
+    let Some(cnf) = cnf else { return Ok(()) };
+    let refused = TokenError::claim("cnf", "an object whose thumbprints are strings");
+    let Value::Object(methods) = cnf else { return Err(refused) };
+    let well_typed = CONFIRMATIONS.into_iter().filter_map(|method| methods.get(method)).all(|it| name(it).is_some());
+    if well_typed { Ok(()) } else { Err(refused) }
+}
+
+/// A `NumericDate`: any JSON number. What lies before 1970 becomes 1970, what lies beyond the range
+/// becomes its end; both are then refused, or harmless, by the comparisons they take part in.
+fn date(
+    members: &Map<String, Value>,
+    claim: &'static str,
+    round: fn(f64) -> f64,
+) -> Result<Option<UnixSeconds>, TokenError> {
+    let Some(value) = members.get(claim) else { return Ok(None) };
+    if let Some(seconds) = value.as_u64() {
+        return Ok(Some(UnixSeconds(seconds)));
+    }
+    let seconds = value.as_f64().ok_or(TokenError::claim(claim, "a number of seconds since 1970"))?;
+    // A float cast saturates: negative becomes 0.
+    Ok(Some(UnixSeconds(round(seconds) as u64)))
+}

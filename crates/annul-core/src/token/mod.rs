@@ -1,0 +1,138 @@
+//! From bytes to a token that was verified: strict parsing, one signature, the claims.
+//!
+//! ```text
+//! &str --parse--> UnverifiedToken --verify(KeySet, Expect, now)--> VerifiedToken --facts--> Facts
+//!      size, form,                 kind, issuer, key, signature,                  target hashes
+//!      strict JSON, types          audience, dates, life                          and reading
+//! ```
+//!
+//! Everything here is immutable once computed, so it may be cached under the token's bytes. Whether
+//! the token is revoked is another question, and the live view's.
+//!
+//! Each part is decoded once and read once, by one reader; what was verified is what is used.
+
+mod algorithm;
+mod claims;
+mod error;
+mod expect;
+mod facts;
+mod header;
+mod json;
+mod jwk;
+mod key;
+mod key_set;
+mod names;
+mod verify;
+mod weak;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use algorithm::Algorithm;
+pub use claims::{Claims, MAX_NAME};
+pub use error::{Malformed, TokenError};
+pub use expect::{Expect, MAX_FUTURE};
+pub use facts::Facts;
+pub use header::{Header, Typ};
+pub use json::MAX_DEPTH;
+pub use jwk::JwkError;
+pub use key::Key;
+pub use key_set::{KeySet, MAX_JWKS, MAX_KEYS, SkippedKey};
+pub use names::MAX_ANCESTORS;
+pub use verify::VerifiedToken;
+pub use weak::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_BITS};
+
+/// Bytes a token may have. Servers refuse headers beyond 8 to 16 KiB, so a longer one could not be
+/// presented anyway.
+pub const MAX_TOKEN: usize = 16 * 1024;
+
+/// A token whose form is right and whose word is worth nothing: good for a log or a person to read,
+/// never for access.
+pub struct UnverifiedToken<'a> {
+    jws: Jws<'a>,
+    claims: Claims,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    /// Reads a compact signed JWT. Size, form, JSON and the types of registered members are checked
+    /// here, before any cryptography; nothing is believed.
+    pub fn parse(token: &'a str) -> Result<Self, TokenError> {
+        let jws = Jws::parse(token)?;
+        let claims = Claims::read(&jws.payload)?;
+        Ok(Self { jws, claims })
+    }
+
+    /// The header, as the token says.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.jws.header
+    }
+
+    /// The claims, as the token says.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+}
+
+/// Shows the header only: claims are about people and stay out of logs.
+impl fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken").field("header", self.header()).finish_non_exhaustive()
+    }
+}
+
+/// Verifies the signature alone and gives the payload, which need not be JSON. It says nothing about
+/// who may use the token, for what, or when: a building block for other kinds of token and for
+/// foreign test vectors.
+pub fn verify_jws(token: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
+    let jws = Jws::parse(token)?;
+    keys.verify(&jws.header, jws.signed.as_bytes(), &jws.signature)?;
+    Ok(jws.payload)
+}
+
+/// The three decoded parts, and the text that is signed.
+struct Jws<'a> {
+    signed: &'a str,
+    header: Header,
+    header_bytes: Vec<u8>,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl<'a> Jws<'a> {
+    fn parse(token: &'a str) -> Result<Self, TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Missing);
+        }
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::TooLarge);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(Malformed::Parts)?;
+        let (header, payload) = signed.split_once('.').ok_or(Malformed::Parts)?;
+        if let dots @ 1.. = payload.matches('.').count() {
+            return Err(if dots == 2 { Malformed::Encrypted } else { Malformed::Parts }.into());
+        }
+        let [header_bytes, payload, signature] = [header, payload, signature].map(decode);
+        let (header_bytes, payload, signature) = (header_bytes?, payload?, signature?);
+        Ok(Self { signed, header: Header::read(&header_bytes)?, header_bytes, payload, signature })
+    }
+
+    /// The token's own name when it has no `jti`: of what was signed, decoded, so that no other
+    /// spelling and no other signature of the same token has another name.
+    fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("annul token hash v0");
+        hasher.update(&(self.header_bytes.len() as u64).to_le_bytes());
+        hasher.update(&self.header_bytes);
+        hasher.update(&self.payload);
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// Only the canonical text is accepted: no padding, and the unused bits of the last character zero.
+/// Otherwise one token would have several texts.
+fn decode(part: &str) -> Result<Vec<u8>, Malformed> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed::Base64)
+}

@@ -1,0 +1,159 @@
+//! The immutable state behind a view, and how one record leads from one state to the next.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::cells::Cells;
+use super::freshness::Freshness;
+use super::{ApplyError, Halt, IssuerView, ViewContents, ViewLimits};
+use crate::algebra::Cell;
+use crate::position::Position;
+use crate::record::{Entry, EpochStart, Record, RecordBody};
+use crate::settings::{IssuerRecord, Settings};
+use crate::target::HashKey;
+use crate::time::UnixSeconds;
+
+/// Everything a reader sees at once. Cloning shares all of it.
+#[derive(Clone, Default)]
+pub(super) struct State {
+    pub(super) position: Option<Position>,
+    pub(super) settings: Option<Arc<Settings>>,
+    pub(super) issuers: OrdMap<String, Arc<IssuerView>>,
+    pub(super) cells: Cells,
+    pub(super) freshness: Freshness,
+    /// The key that hashes targets, with its id, which settings name.
+    pub(super) hash_key: Option<Arc<(HashKey, String)>>,
+    pub(super) halted: Option<Halt>,
+    /// The second up to which untils were dropped. A token that could only be accepted until then
+    /// may have lost the entry against it: it matters when the wall clock steps back.
+    pub(super) forgotten: UnixSeconds,
+}
+
+impl State {
+    /// The state after `records`, which follow this one without a gap.
+    pub(super) fn after(&self, records: &[Record], limits: &ViewLimits) -> Result<Self, ApplyError> {
+        if let Some(halt) = self.halted {
+            return Err(ApplyError::Halted(halt));
+        }
+        let mut next = self.clone();
+        for record in records {
+            next.apply(record)?;
+            next.within(limits).map_err(ApplyError::Full)?;
+        }
+        next.freshness.applied(next.position);
+        Ok(next)
+    }
+
+    fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
+        self.expect_next(record)?;
+        match &record.body {
+            RecordBody::Noop | RecordBody::Epoch(_) => {}
+            RecordBody::Revoke(entry) => self.revoke(entry, record.at),
+            RecordBody::Lift(cells) => cells.iter().for_each(|hashed| self.cells.replace(hashed)),
+            RecordBody::Settings(settings) => self.set_settings(settings, record.at)?,
+            RecordBody::Issuer(issuer) => self.set_issuer(issuer.clone()),
+        }
+        self.position = Some(record.at);
+        Ok(())
+    }
+
+    /// The next position or nothing: a repeated, skipped or older record is refused (I3).
+    fn expect_next(&self, record: &Record) -> Result<(), ApplyError> {
+        let expected = self.position.map_or(FIRST, Position::next);
+        match &record.body {
+            RecordBody::Epoch(start) if record.at.epoch != expected.epoch => self.expect_epoch(record.at, start),
+            RecordBody::Epoch(_) if record.at != FIRST => Err(ApplyError::Epoch { at: record.at }),
+            _ if record.at == expected => Ok(()),
+            _ => Err(ApplyError::NotNext { expected, got: record.at }),
+        }
+    }
+
+    /// A newer epoch may begin here if the view holds all that the new epoch continues. Entries
+    /// above the fork stay: positions compare by epoch first, so they reach no login of the new one.
+    fn expect_epoch(&self, at: Position, start: &EpochStart) -> Result<(), ApplyError> {
+        let Some(held) = self.position else {
+            return Err(ApplyError::NotNext { expected: FIRST, got: at });
+        };
+        if at.epoch < held.epoch || at.seq != 1 {
+            return Err(ApplyError::NotNext { expected: held.next(), got: at });
+        }
+        if start.fork > held {
+            return Err(ApplyError::NotNext { expected: held.next(), got: start.fork.next() });
+        }
+        Ok(())
+    }
+
+    fn revoke(&mut self, entry: &Entry, at: Position) {
+        self.cells.absorb(entry.target, entry.kind, Cell::of(entry.fields, at, entry.until));
+    }
+
+    fn set_settings(&mut self, settings: &Settings, at: Position) -> Result<(), ApplyError> {
+        if self.settings.as_ref().is_some_and(|held| settings.revision <= held.revision) {
+            return Err(ApplyError::Revision { at, revision: settings.revision });
+        }
+        self.settings = Some(Arc::new(settings.clone()));
+        Ok(())
+    }
+
+    fn set_issuer(&mut self, record: IssuerRecord) {
+        self.issuers.insert(record.issuer.clone(), Arc::new(IssuerView::new(record)));
+    }
+
+    fn within(&self, limits: &ViewLimits) -> Result<(), Halt> {
+        if self.cells.len() > limits.entries {
+            return Err(Halt::TooManyEntries);
+        }
+        if self.cells.without_until() > limits.entries_without_until {
+            return Err(Halt::TooManyWithoutUntil);
+        }
+        Ok(())
+    }
+
+    /// The state that holds exactly `contents`, built aside, with this one's hash key.
+    pub(super) fn of_contents(&self, contents: ViewContents, limits: &ViewLimits) -> Result<Self, Halt> {
+        let mut next = Self {
+            position: Some(contents.position),
+            settings: Some(Arc::new(contents.settings)),
+            hash_key: self.hash_key.clone(),
+            halted: self.halted,
+            forgotten: contents.forgotten,
+            ..Self::default()
+        };
+        contents.issuers.into_iter().for_each(|issuer| next.set_issuer(issuer));
+        for hashed in &contents.cells {
+            next.cells.replace(hashed);
+            next.within(limits)?;
+        }
+        Ok(next)
+    }
+
+    pub(super) fn contents(&self) -> Option<ViewContents> {
+        Some(ViewContents {
+            position: self.position?,
+            settings: self.settings.as_deref()?.clone(),
+            issuers: self.issuers.values().map(|issuer| issuer.record.clone()).collect(),
+            cells: self.cells.iter().collect(),
+            forgotten: self.forgotten,
+        })
+    }
+
+    /// The settings with the hash key they name, if the view was given it.
+    pub(super) fn hashing(&self) -> Option<(&Settings, &HashKey)> {
+        let settings = self.settings.as_deref()?;
+        let (hash_key, id) = self.hash_key.as_deref()?;
+        (*id == settings.hash_key).then_some((settings, hash_key))
+    }
+
+    /// Drops what no acceptable token can match any more. The wall clock may run ahead of the
+    /// authority's by the skew, so it is set back by as much; without settings nothing is dropped.
+    pub(super) fn expire(&mut self, wall: UnixSeconds) {
+        let Some(settings) = &self.settings else { return };
+        if let Some(dropped) = self.cells.expire(wall.minus(settings.clock_skew)) {
+            self.forgotten = self.forgotten.max(dropped);
+        }
+    }
+}
+
+/// Where a view without a snapshot begins.
+const FIRST: Position = Position::new(1, 1);

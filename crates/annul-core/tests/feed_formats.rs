@@ -1,0 +1,324 @@
+//! The feed's formats: against golden bytes that this code did not write
+//! (`conformance/formats/v0/feed.json`), and against every kind of damage.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+use std::path::PathBuf;
+
+use annul_core::feed::FeedError;
+use annul_core::feed::frame::{Frame, frame_bytes};
+use annul_core::feed::head::{FeedKey, FeedSigner, Head, SignedHead};
+use annul_core::feed::report::{Introduction, Report, ReportAnswer};
+use annul_core::feed::snapshot::{Snapshot, StoredState};
+use annul_core::feed::sse::{SseError, SseEvent, SseParser};
+use annul_core::position::Position;
+use annul_core::record::{Chain, Record, RecordBody, RecordError};
+use annul_core::target::HashKey;
+use annul_core::time::{UnixMillis, UnixSeconds};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const LOG: &str = "log-golden";
+
+fn golden() -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../conformance/formats/v0/feed.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn text(name: &str) -> String {
+    golden()[name].as_str().unwrap().to_owned()
+}
+
+fn key() -> FeedKey {
+    FeedKey::from_jwk(&golden()["jwk"]).unwrap()
+}
+
+fn chain(name: &str) -> Chain {
+    serde_json::from_value(golden()[name].clone()).unwrap()
+}
+
+fn signer() -> FeedSigner {
+    FeedSigner::from_seed(&std::array::from_fn(|index| index as u8)).unwrap()
+}
+
+fn sign(at: Position, chain: Chain) -> SignedHead {
+    signer().sign_head(Head {
+        log: LOG.to_owned(),
+        at,
+        chain,
+        revision: 1,
+        hash_key: text("hash_key_id"),
+        issued: UnixMillis(5),
+        nonce: None,
+    })
+}
+
+/// A frame of these lines from the log's beginning, honestly signed.
+fn signed_frame(lines: &[&str], at: Position) -> Vec<u8> {
+    let chain = lines.iter().fold(Chain::genesis(LOG), |chain, line| chain.extend(line));
+    frame_bytes(lines.iter().copied(), &sign(at, chain).to_line())
+}
+
+fn read(bytes: &[u8], after: Position, chain: Chain) -> Result<Vec<Record>, FeedError> {
+    let frame = Frame::from_bytes(bytes)?.verify(&key(), LOG, after, chain)?;
+    Ok(frame.records().to_vec())
+}
+
+fn from_genesis(bytes: &[u8]) -> Result<Vec<Record>, FeedError> {
+    read(bytes, Position::new(1, 0), Chain::genesis(LOG))
+}
+
+#[test]
+fn the_fingerprint_is_the_rfc_7638_thumbprint() {
+    assert_eq!(key().fingerprint(), text("fingerprint"));
+    assert_eq!(signer().key(), &key());
+    assert_eq!(FeedKey::from_jwk(&key().to_jwk()).unwrap(), key());
+}
+
+#[test]
+fn a_head_written_elsewhere_verifies_as_the_bytes_that_arrived() {
+    let signed = SignedHead::from_line(&text("head_with_nonce")).unwrap();
+    let head = signed.verify(&key(), LOG).unwrap();
+    assert_eq!((head.at, head.chain), (Position::new(1, 3), chain("chain")));
+    assert_eq!(head.nonce.as_deref(), Some("n-1"));
+    let passed_on = SignedHead::from_line(&signed.to_line()).unwrap();
+    assert!(passed_on.verify(&key(), LOG).is_ok(), "passing a head on must not change what was signed");
+}
+
+#[test]
+fn a_head_of_another_key_log_or_version_is_refused_by_name() {
+    let signed = sign(Position::new(1, 1), Chain::genesis(LOG));
+    let other = FeedSigner::from_seed(&[1; 32]).unwrap();
+    assert_eq!(signed.verify(other.key(), LOG).unwrap_err(), FeedError::Signature);
+    assert_eq!(signed.verify(&key(), "other").unwrap_err(), FeedError::OtherLog { named: LOG.to_owned() });
+    let later = signed.to_line().replace("\"v\":0", "\"v\":1");
+    assert_eq!(SignedHead::from_line(&later).unwrap_err(), FeedError::Version);
+}
+
+#[test]
+fn a_frame_written_elsewhere_is_read_and_its_unknown_optional_kind_passes() {
+    let records = from_genesis(text("frame").as_bytes()).unwrap();
+    assert_eq!(records.len(), 3);
+    assert!(matches!(records[1].body, RecordBody::Revoke(_)));
+    assert_eq!(records[2].body, RecordBody::Noop);
+}
+
+#[test]
+fn a_frame_that_overlaps_brings_only_what_is_new() {
+    let first = text("frame").lines().next().unwrap().to_owned();
+    let records = read(text("frame").as_bytes(), Position::new(1, 1), Chain::genesis(LOG).extend(&first)).unwrap();
+    assert_eq!(records.iter().map(|record| record.at.seq).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(read(text("frame").as_bytes(), Position::new(1, 3), chain("chain")).unwrap(), []);
+}
+
+#[test]
+fn a_frame_of_the_past_brings_nothing() {
+    assert_eq!(read(text("frame").as_bytes(), Position::new(1, 9), Chain([0; 32])).unwrap(), []);
+}
+
+#[test]
+fn another_history_at_the_readers_own_position_is_divergence() {
+    let empty = frame_bytes([], &sign(Position::new(1, 3), chain("chain")).to_line());
+    let error = read(&empty, Position::new(1, 3), Chain([0; 32])).unwrap_err();
+    assert_eq!(error, FeedError::Diverged { at: Position::new(1, 3) });
+}
+
+#[test]
+fn i3_a_frame_with_a_hole_a_repeat_or_a_step_back_is_refused() {
+    for seqs in [[2, 3], [1, 3], [1, 1], [2, 1]] {
+        let lines = seqs.map(|seq| format!(r#"{{"at":"1:{seq}","kind":"noop"}}"#));
+        let bytes = signed_frame(&lines.each_ref().map(String::as_str), Position::new(1, seqs[1]));
+        assert!(matches!(from_genesis(&bytes), Err(FeedError::NotDense { .. })), "{seqs:?}");
+    }
+}
+
+#[test]
+fn an_unknown_critical_record_refuses_the_whole_frame() {
+    let lines = [r#"{"at":"1:1","kind":"noop"}"#, r#"{"at":"1:2","kind":"quantum_revoke"}"#];
+    let error = from_genesis(&signed_frame(&lines, Position::new(1, 2))).unwrap_err();
+    assert_eq!(error, FeedError::Record(RecordError::UnknownKind { at: Position::new(1, 2) }));
+}
+
+#[test]
+fn an_unknown_critical_record_that_nobody_signed_is_only_a_bad_frame() {
+    let forged = text("frame").replace("\"kind\":\"revoke\"", "\"kind\":\"terrify\"");
+    assert_eq!(from_genesis(forged.as_bytes()).unwrap_err(), FeedError::Chain { at: Position::new(1, 3) });
+}
+
+#[test]
+fn an_epoch_continues_where_it_forked_or_is_divergence() {
+    let noop = r#"{"at":"1:1","kind":"noop"}"#;
+    let held = Chain::genesis(LOG).extend(noop);
+    let opening = |fork_chain: Chain, fork: &str| {
+        format!(
+            r#"{{"at":"2:1","kind":"epoch","epoch":{{"epoch_kind":"failover","fork":"{fork}","fork_chain":"{fork_chain}"}}}}"#
+        )
+    };
+    let read_epoch = |line: String, from: Chain| {
+        let bytes = frame_bytes([line.as_str()], &sign(Position::new(2, 1), from.extend(&line)).to_line());
+        read(&bytes, Position::new(1, 1), held)
+    };
+    assert_eq!(read_epoch(opening(held, "1:1"), held).unwrap().len(), 1);
+    let below = Chain::genesis(LOG);
+    assert_eq!(read_epoch(opening(below, "1:0"), below).unwrap().len(), 1, "the view had gone past the fork");
+    let other = Chain([5; 32]);
+    assert_eq!(read_epoch(opening(other, "1:1"), other).unwrap_err(), FeedError::Diverged { at: Position::new(1, 1) });
+    assert!(matches!(read_epoch(opening(other, "1:2"), other), Err(FeedError::NotDense { .. })));
+}
+
+#[test]
+fn i15_no_flipped_bit_and_no_cut_of_a_frame_is_taken() {
+    let bytes = text("frame").into_bytes();
+    let whole = from_genesis(&bytes).unwrap();
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            // The head's white space outside the signed object is nobody's; what is read is the same.
+            assert!(
+                from_genesis(&damaged).is_err() || from_genesis(&damaged).unwrap() == whole,
+                "bit {bit} of byte {at}"
+            );
+        }
+        assert!(from_genesis(&bytes[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn i15_no_flipped_bit_and_no_cut_of_a_snapshot_is_taken() {
+    let bytes = text("snapshot").into_bytes();
+    let whole = Snapshot::from_bytes(&bytes, &key(), LOG).unwrap();
+    assert_eq!((whole.at, whole.cells.len()), (Position::new(1, 3), 2));
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let read = Snapshot::from_bytes(&damaged, &key(), LOG);
+        assert!(read.is_err() || read.unwrap() == whole, "byte {at}");
+        assert!(Snapshot::from_bytes(&bytes[..at], &key(), LOG).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_snapshot_with_lines_added_or_left_out_is_refused() {
+    let added = text("snapshot") + r#"{"target":"AwMDAwMDAwMDAwMDAwMDAw","of":"subject","always":"1:1"}"# + "\n";
+    assert_eq!(Snapshot::from_bytes(added.as_bytes(), &key(), LOG).unwrap_err(), FeedError::Contents);
+    let header = text("snapshot").lines().next().unwrap().to_owned() + "\n";
+    assert_eq!(Snapshot::from_bytes(header.as_bytes(), &key(), LOG).unwrap_err(), FeedError::Contents);
+}
+
+fn stored() -> StoredState {
+    let view = Snapshot::from_bytes(text("snapshot").as_bytes(), &key(), LOG).unwrap();
+    let hash_key = HashKey::from_bytes([9; 32]);
+    StoredState { feed_key: key(), hash_key, view: Some(view), forgotten: UnixSeconds(7) }
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let view = stored().view.unwrap();
+    assert_eq!(Snapshot::from_bytes(&view.to_bytes(&signer()), &key(), LOG).unwrap(), view);
+    assert_eq!(StoredState::from_bytes(&stored().to_bytes()).unwrap(), stored());
+    let without_view = StoredState { view: None, ..stored() };
+    assert_eq!(StoredState::from_bytes(&without_view.to_bytes()).unwrap(), without_view);
+}
+
+#[test]
+fn i15_a_torn_or_rotten_state_is_refused_whole() {
+    let bytes = stored().to_bytes();
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(StoredState::from_bytes(&damaged).is_err(), "byte {at}");
+        assert!(StoredState::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_report_beyond_its_bounds_is_refused() {
+    let report = r#"{"position":"1:3","state":"live","longest_age":60,"interval":20,"nonce":"n","audiences":["api"]}"#;
+    assert!(Report::from_json(report.as_bytes()).is_ok());
+    for (what, with) in [
+        (r#""n""#, format!("\"{}\"", "n".repeat(257))),
+        (r#"["api"]"#, format!("[{}]", vec![r#""a""#; 65].join(","))),
+        (r#""live""#, r#""dreaming""#.to_owned()),
+        (r#""1:3""#, r#""1:03""#.to_owned()),
+    ] {
+        assert!(Report::from_json(report.replacen(what, &with, 1).as_bytes()).is_err(), "{what}");
+    }
+    assert!(Report::from_json(&vec![b' '; Report::MAX_BYTES + 1]).is_err());
+}
+
+#[test]
+fn an_answers_age_never_looks_younger_than_it_is() {
+    let head = sign(Position::new(1, 3), chain("chain"));
+    let answer = ReportAnswer { head, age: std::time::Duration::from_nanos(1_000_001), hops: 2 };
+    let read = ReportAnswer::from_json(&answer.to_json()).unwrap();
+    assert_eq!((read.age.as_millis(), read.hops), (2, 2));
+}
+
+#[test]
+fn an_introduction_is_read_back_and_does_not_show_its_secret() {
+    let introduction = Introduction {
+        head: sign(Position::new(1, 3), chain("chain")),
+        feed_key: key(),
+        hash_key: HashKey::from_bytes([9; 32]),
+        issuer: "https://auth.example".to_owned(),
+        hops: 0,
+    };
+    assert_eq!(Introduction::from_json(&introduction.to_json()).unwrap(), introduction);
+    let secret = serde_json::from_slice::<Value>(&introduction.to_json()).unwrap()["hash_key"].clone();
+    assert!(!format!("{introduction:?}").contains(secret.as_str().unwrap()));
+}
+
+#[test]
+fn sse_line_ends_comments_and_a_byte_order_mark_are_read_as_the_standard_says() {
+    let stream = "\u{feff}: hello\r\nevent: frame\rdata: a\ndata:b\r\nid: 1:2\n\nretry: 5\ndata\n\nevent: none\n\n";
+    let events = SseParser::new().push(stream.as_bytes()).unwrap();
+    let id = Some("1:2".to_owned());
+    let first = SseEvent { event: "frame".to_owned(), data: "a\nb".to_owned(), id: id.clone() };
+    assert_eq!(events, [first, SseEvent { event: String::new(), data: String::new(), id }]);
+}
+
+#[test]
+fn sse_is_bounded_and_stays_broken_after_an_error() {
+    let mut parser = SseParser::new();
+    assert_eq!(parser.push(&vec![b'x'; SseParser::MAX_LINE + 1]), Err(SseError::LineTooLong));
+    assert_eq!(parser.push(b"\n\ndata: a\n\n"), Err(SseError::LineTooLong));
+    let mut parser = SseParser::new();
+    let line = format!("data: {}\n", "x".repeat(100_000));
+    let all: Result<Vec<_>, _> = (0..20).map(|_| parser.push(line.as_bytes())).collect();
+    assert_eq!(all, Err(SseError::EventTooLarge));
+    assert_eq!(SseParser::new().push(b"data: \xff\n"), Err(SseError::NotUtf8));
+}
+
+proptest! {
+    #[test]
+    fn sse_reads_the_same_however_it_is_cut(
+        texts in prop::collection::vec("[a-z:\\n]{0,40}", 1..6),
+        cuts in prop::collection::vec(1_usize..9, 1..60),
+    ) {
+        let events: Vec<SseEvent> = texts.iter().map(|text| SseEvent::new("frame", text)).collect();
+        let bytes: Vec<u8> = events.iter().flat_map(SseEvent::to_bytes).collect();
+        let mut parser = SseParser::new();
+        let mut read = Vec::new();
+        let mut rest = &bytes[..];
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            read.extend(parser.push(now).unwrap());
+            rest = later;
+        }
+        prop_assert_eq!(read, events);
+    }
+
+    #[test]
+    fn i15_no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = Frame::from_bytes(&bytes);
+        let _ = Snapshot::from_bytes(&bytes, &key(), LOG);
+        let _ = StoredState::from_bytes(&bytes);
+        let _ = Report::from_json(&bytes);
+        let _ = ReportAnswer::from_json(&bytes);
+        let _ = Introduction::from_json(&bytes);
+        let _ = SseParser::new().push(&bytes);
+    }
+}

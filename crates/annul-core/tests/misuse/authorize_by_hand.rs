@@ -1,0 +1,9 @@
+//! Only a policy lets a token in.
+use annul_core::policy::{Authorized, Basis};
+use annul_core::token::VerifiedToken;
+
+fn misuse(token: VerifiedToken) -> Authorized {
+    Authorized { token, basis: Basis::Verified }
+}
+
+fn main() {}

@@ -1,0 +1,81 @@
+//! `/v1/introspect`: RFC 7662, answered from this process's own view without a call to the authority.
+//!
+//! Inactive for whatever reason is 200 `{"active":false}` and nothing else. Not knowing is not
+//! inactive: it is 503, or a resource server would tell users that they are logged out.
+
+use annul::VerifiedToken;
+use annul::policy::Decision;
+use axum::Form;
+use axum::extract::State;
+use axum::extract::rejection::FormRejection;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::reply;
+use crate::serve::Gateway;
+
+#[derive(Deserialize)]
+pub(crate) struct Request {
+    token: String,
+}
+
+/// Answers whether a token is active, to the configured client.
+pub(crate) async fn introspect(
+    State(gateway): State<Gateway>,
+    headers: HeaderMap,
+    form: Result<Form<Request>, FormRejection>,
+) -> Response {
+    let Some(client) = &gateway.introspection else {
+        return reply::error(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "introspection_off",
+            "No client is configured that may introspect; set introspection.client_id and client_secret",
+        );
+    };
+    if !client.sent(&headers) {
+        return reply::unauthenticated();
+    }
+    let Ok(Form(request)) = form else {
+        return reply::error(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "request_malformed",
+            "The body must be a form with one member named token",
+        );
+    };
+    match gateway.route.decide(&request.token).await {
+        Decision::Allow(authorized) => reply::json(StatusCode::OK, &active(authorized.token())),
+        Decision::Deny(denial) if denial.status() == StatusCode::SERVICE_UNAVAILABLE.as_u16() => {
+            reply::of_verifier(annul::http::answer(&denial, gateway.explain))
+        }
+        Decision::Deny(_) => reply::json(StatusCode::OK, &json!({ "active": false })),
+        Decision::Ask(_) => reply::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "view_unavailable",
+            "Whether the access token is valid cannot be told at the moment",
+        ),
+    }
+}
+
+/// The registered members of the token, as RFC 7662 names them.
+fn active(token: &VerifiedToken) -> Value {
+    let mut answer = Map::new();
+    answer.insert("active".to_owned(), json!(true));
+    answer.insert("token_type".to_owned(), json!("Bearer"));
+    for name in PASSED_ON {
+        if let Some(value) = token.claims().get(name) {
+            answer.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(client) = token.client() {
+        answer.insert("client_id".to_owned(), json!(client));
+    }
+    Value::Object(answer)
+}
+
+/// RFC 7662 §2.2, and `sid` and `cnf`, which are registered for introspection too.
+const PASSED_ON: [&str; 10] = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "scope", "sid", "cnf"];

@@ -1,0 +1,195 @@
+//! What becomes of a token after it was let in: for WebSockets, event streams and long jobs.
+//!
+//! A watch sleeps until the view changes or a deadline of its own comes; it does not poll. It tells
+//! three things apart: the token was revoked, it expired, or this process can no longer vouch for it.
+//! The last is no fault of the token, so a connection is closed for it only on a closed route, and
+//! not with all others at once: spread over the route's `max_staleness`.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use annul_core::VerifiedToken;
+use annul_core::algebra::Refusal;
+use annul_core::policy::{Consults, Decision, DenyReason, OnStale};
+use annul_core::time::{Moment, UnixSeconds};
+use annul_core::verdict::Verdict;
+use tokio::sync::watch::Receiver;
+use tokio::time::Instant;
+
+use crate::client::draw_below;
+use crate::clock;
+use crate::route::Route;
+
+/// A deadline on the wall clock is looked at again at least this often, in case the clock was set.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often a token is looked at that is good only because it is young.
+const WHILE_YOUNG: Duration = Duration::from_secs(1);
+
+/// What became of a watched token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WatchEvent {
+    /// An entry revokes it.
+    Revoked(Refusal),
+    /// Its time is over: its `exp` with the leeway, or the route's `max_auth_age`.
+    Expired,
+    /// It would no longer be let in for another reason, such as an issuer that is not accepted
+    /// any more.
+    Refused(DenyReason),
+    /// The view is older than the route allows: nothing is known against the token, and nothing
+    /// for it.
+    Unvouched,
+}
+
+/// Watches one token on one route. Await it to learn when to close the connection, or call
+/// [`event`](Self::event) to hear of everything as it happens.
+#[must_use = "nothing is watched until it is awaited"]
+pub struct Watch {
+    route: Route,
+    token: VerifiedToken,
+    changed: Receiver<()>,
+    told_unvouched: bool,
+}
+
+enum Standing {
+    Good,
+    /// An entry revokes it, and the route passes that over while the token is young.
+    PassedOver,
+    Unvouched,
+    Over(WatchEvent),
+}
+
+impl Watch {
+    pub(crate) fn new(route: Route, token: VerifiedToken) -> Self {
+        let changed = route.verifier().changes();
+        Self { route, token, changed, told_unvouched: false }
+    }
+
+    /// The next thing that becomes of the token. [`WatchEvent::Unvouched`] is told when it begins,
+    /// and again only after the view was fresh in between; the others are final.
+    pub async fn event(&mut self) -> WatchEvent {
+        loop {
+            self.changed.borrow_and_update();
+            let moment = clock::now();
+            let mut wait = self.next_deadline(moment);
+            match self.standing(moment) {
+                Standing::Over(event) => return event,
+                Standing::Unvouched if !self.told_unvouched => {
+                    self.told_unvouched = true;
+                    return WatchEvent::Unvouched;
+                }
+                Standing::Unvouched => {}
+                Standing::Good => self.told_unvouched = false,
+                Standing::PassedOver => {
+                    self.told_unvouched = false;
+                    wait = wait.min(WHILE_YOUNG);
+                }
+            }
+            self.sleep(wait).await;
+        }
+    }
+
+    /// When to close the connection, and why. On a route that is not closed when stale,
+    /// [`WatchEvent::Unvouched`] never comes.
+    pub async fn close(mut self) -> WatchEvent {
+        let mut closes_at = None;
+        loop {
+            self.changed.borrow_and_update();
+            let moment = clock::now();
+            let mut wait = self.next_deadline(moment);
+            match (self.standing(moment), self.spread()) {
+                (Standing::Over(event), _) => return event,
+                (Standing::Unvouched, Some(spread)) => {
+                    let at = *closes_at.get_or_insert_with(|| Instant::now() + draw_below(spread));
+                    if Instant::now() >= at {
+                        return WatchEvent::Unvouched;
+                    }
+                    wait = wait.min(at.saturating_duration_since(Instant::now()));
+                }
+                (Standing::PassedOver, _) => {
+                    closes_at = None;
+                    wait = wait.min(WHILE_YOUNG);
+                }
+                _ => closes_at = None,
+            }
+            self.sleep(wait).await;
+        }
+    }
+
+    /// Over how long closing for want of freshness is spread; `None` on a route that does not close.
+    fn spread(&self) -> Option<Duration> {
+        match (self.route.policy().consults(), self.route.policy().stale_rule()) {
+            (Consults::Check { max_staleness }, OnStale::Closed) => Some(max_staleness),
+            _ => None,
+        }
+    }
+
+    fn standing(&self, moment: Moment) -> Standing {
+        if moment.wall >= self.expires() {
+            return Standing::Over(WatchEvent::Expired);
+        }
+        let verifier = self.route.verifier();
+        if let Some(reason) = verifier.no_longer_accepts(self.token.issuer()) {
+            return Standing::Over(WatchEvent::Refused(reason));
+        }
+        let checked = verifier.view().check(self.token.clone(), moment);
+        let good = match checked.verdict() {
+            Verdict::Revoked(_) => Standing::PassedOver,
+            Verdict::Active { .. } | Verdict::Indeterminate(_) => Standing::Good,
+        };
+        match self.route.policy().decide(checked, moment) {
+            Decision::Allow(_) => good,
+            // A route that always asks has asked; one that asks when stale is stale.
+            Decision::Ask(_) if self.route.policy().consults() == Consults::Ask => good,
+            Decision::Ask(_) => Standing::Unvouched,
+            Decision::Deny(denial) => match denial.reason() {
+                DenyReason::Revoked(Some(refusal)) => Standing::Over(WatchEvent::Revoked(*refusal)),
+                DenyReason::AuthTooOld { .. } => Standing::Over(WatchEvent::Expired),
+                DenyReason::Stale { .. } | DenyReason::Undecidable(_) => Standing::Unvouched,
+                other => Standing::Over(WatchEvent::Refused(other.clone())),
+            },
+        }
+    }
+
+    fn expires(&self) -> UnixSeconds {
+        self.token.expires().plus(self.route.verifier().leeway())
+    }
+
+    /// How long nothing can change by itself. Never zero: a deadline that has just passed shows in
+    /// the standing.
+    fn next_deadline(&self, moment: Moment) -> Duration {
+        let expiry = Duration::from_secs(self.expires().0.saturating_sub(moment.wall.0));
+        let policy = self.route.policy();
+        let allowed = match policy.stale_rule() {
+            OnStale::Open { max_age } => policy.max_staleness().map(|staleness| staleness.max(max_age)),
+            OnStale::Closed | OnStale::Ask => policy.max_staleness(),
+        };
+        let age = self.route.verifier().view().age(moment.mono);
+        let staleness = match (allowed, age) {
+            // A little past it: at exactly its greatest age a view is still good.
+            (Some(allowed), Some(age)) if age <= allowed => allowed - age + Duration::from_millis(1),
+            _ => LOOK_AGAIN,
+        };
+        expiry.min(staleness).clamp(Duration::from_millis(1), LOOK_AGAIN)
+    }
+
+    async fn sleep(&mut self, wait: Duration) {
+        let sleep = tokio::time::sleep(wait);
+        tokio::select! {
+            () = sleep => {}
+            // The follower is gone with its runtime: deadlines remain.
+            changed = self.changed.changed() => if changed.is_err() { tokio::time::sleep(wait).await; },
+        }
+    }
+}
+
+impl IntoFuture for Watch {
+    type Output = WatchEvent;
+    type IntoFuture = Pin<Box<dyn Future<Output = WatchEvent> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.close())
+    }
+}

@@ -1,0 +1,94 @@
+//! Routes that have the authority asked.
+
+use annul::policy::{OnStale, Policy};
+use annul::{ASKS_PER_SECOND, Outcome, Route};
+use serde_json::json;
+
+use crate::stub::{STALENESS, Stub, Token, code, eventually, within};
+
+#[tokio::test]
+async fn the_answer_decides() {
+    let stub = Stub::start().await;
+    let route = stub.verifier().await.route(Policy::ask());
+    let token = stub.token(&Token::default());
+    for (answer, expected) in [
+        (json!({"verdict": "active", "position": "1:2"}), "ok"),
+        (
+            json!({"verdict": "revoked", "refusal": {"kind": "session", "cutoff": "position", "at": "1:2"}}),
+            "token_revoked",
+        ),
+        (json!({"verdict": "revoked"}), "token_revoked"),
+        (json!({"verdict": "refused", "code": "token_expired"}), "refused_by_authority"),
+        (json!({"what": "is this"}), "ask_unavailable"),
+    ] {
+        stub.answer_asks(answer);
+        assert_eq!(code(&within(route.decide(&token)).await), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_revoked_is_not_asked_about() {
+    let stub = Stub::start().await;
+    let verifier = stub.verifier().await;
+    let route = verifier.route(Policy::ask());
+    let token = stub.token(&Token::default());
+    let at = stub.revoke_subject("alice");
+    eventually("the revocation is applied", || verifier.view().position() >= Some(at)).await;
+    assert_eq!(code(&route.decide(&token).await), "token_revoked");
+    assert_eq!(stub.asks(), 0);
+}
+
+#[tokio::test]
+async fn a_crowd_shares_two_calls_and_every_answer_is_younger_than_its_question() {
+    let stub = Stub::start().await;
+    let route = stub.verifier().await.route(Policy::ask());
+    let token = stub.token(&Token::default());
+    stub.hold_asks();
+    let first = asking(&route, &token);
+    eventually("the first call is in the air", || stub.asks() == 1).await;
+    let crowd: Vec<_> = (0..100).map(|_| asking(&route, &token)).collect();
+    // What the first call finds is from before the crowd's questions.
+    stub.let_asks_go(1);
+    assert_eq!(code(&within(first).await.unwrap()), "ok");
+    eventually("the crowd's call is in the air", || stub.asks() == 2).await;
+    stub.answer_asks(json!({"verdict": "revoked"}));
+    stub.let_asks_go(1);
+    for one in crowd {
+        assert_eq!(code(&within(one).await.unwrap()), "token_revoked");
+    }
+    assert_eq!(stub.asks(), 2);
+}
+
+#[tokio::test]
+async fn beyond_the_budget_the_route_closes() {
+    let stub = Stub::start().await;
+    let verifier = stub.verifier().await;
+    let route = verifier.route(Policy::check(STALENESS).on_stale(OnStale::Ask));
+    let ask = verifier.route(Policy::ask());
+    let mut closed = 0;
+    let tokens: Vec<_> = (0..ASKS_PER_SECOND * 3)
+        .map(|number| stub.token(&Token { jti: &format!("t{number}"), ..Token::default() }))
+        .collect();
+    for decision in futures::future::join_all(tokens.iter().map(|token| ask.decide(token))).await {
+        closed += usize::from(code(&decision) == "ask_unavailable");
+    }
+    assert!(closed >= 50, "only {closed} of 150 were turned away at once");
+    assert!(stub.asks() <= 100, "{} calls left the process", stub.asks());
+    assert_eq!(code(&route.decide(&tokens[0]).await), "ok", "a live view needs no asking");
+}
+
+#[tokio::test]
+async fn a_question_that_was_not_delivered_is_not_repeated() {
+    let stub = Stub::start().await;
+    let route = stub.verifier().await.route(Policy::ask());
+    let token = stub.token(&Token::default());
+    stub.set_down(true);
+    let Outcome::Ask(answer) = route.check(&token) else { panic!("an ask route asks") };
+    assert_eq!(code(&within(answer).await), "ask_unavailable");
+    assert_eq!(stub.asks(), 1, "repeats would not be counted by the budget");
+}
+
+fn asking(route: &Route, token: &str) -> tokio::task::JoinHandle<annul::Decision> {
+    let Outcome::Ask(answer) = route.check(token) else { panic!("an ask route asks") };
+    tokio::spawn(answer)
+}

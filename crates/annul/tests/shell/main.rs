@@ -1,0 +1,12 @@
+//! The shell against a stub of the authority: a real feed, signed and served over HTTP, without the
+//! authority's store and rules. What only whole processes can show is in `scenarios/`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod asking;
+mod client;
+mod layer;
+mod relay;
+mod starting;
+mod stub;
+mod verifier;
+mod watching;

@@ -1,0 +1,85 @@
+//! Connections that stay.
+
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use annul::WatchEvent;
+use annul::policy::{Authorized, Decision, OnStale, Policy};
+use annul::target::TargetKind;
+use annul::{Route, Verifier};
+
+use crate::stub::{STALENESS, Stub, Token, eventually, within};
+
+async fn let_in(route: &Route, token: &str) -> Authorized {
+    match route.decide(token).await {
+        Decision::Allow(authorized) => authorized,
+        other => panic!("not let in: {other:?}"),
+    }
+}
+
+async fn short(stub: &Stub, staleness: Duration) -> Verifier {
+    let verifier = stub.builder().max_staleness(staleness).leeway(Duration::ZERO).build().await.unwrap();
+    verifier.ready().await;
+    verifier
+}
+
+#[tokio::test]
+async fn a_revocation_closes_the_connection_it_concerns() {
+    let stub = Stub::start().await;
+    let route = stub.verifier().await.route(Policy::check(STALENESS));
+    let alice = let_in(&route, &stub.token(&Token::default())).await;
+    let bob = let_in(&route, &stub.token(&Token { subject: "bob", jti: "t2", ..Token::default() })).await;
+    let (of_alice, mut of_bob) = (route.watch(&alice), route.watch(&bob));
+    let at = stub.revoke_subject("alice");
+    match within(of_alice.close()).await {
+        WatchEvent::Revoked(refusal) => assert_eq!((refusal.kind, refusal.at), (TargetKind::Subject, at)),
+        other => panic!("{other:?}"),
+    }
+    let nothing = tokio::time::timeout(Duration::from_millis(100), of_bob.event()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn a_connection_let_in_by_its_youth_ends_with_it() {
+    let stub = Stub::start().await;
+    let policy = Policy::check(STALENESS).check_after(Duration::from_secs(3));
+    let route = stub.verifier().await.route(policy);
+    let token = stub.token(&Token::default());
+    let watch = route.watch(&let_in(&route, &token).await);
+    let at = stub.revoke_subject("alice");
+    eventually("the revocation is applied", || route.verifier().view().position() >= Some(at)).await;
+    assert!(matches!(route.decide(&token).await, Decision::Allow(_)), "the window passes a position cutoff over");
+    assert!(matches!(within(watch.close()).await, WatchEvent::Revoked(refusal) if refusal.at == at));
+}
+
+#[tokio::test]
+async fn an_expired_token_ends_its_connection() {
+    let stub = Stub::start().await;
+    let route = short(&stub, STALENESS).await.route(Policy::check(STALENESS));
+    let alice = let_in(&route, &stub.token(&Token { life: 2, ..Token::default() })).await;
+    assert_eq!(within(route.watch(&alice).into_future()).await, WatchEvent::Expired);
+}
+
+#[tokio::test]
+async fn a_stale_view_closes_connections_on_closed_routes_only() {
+    let stub = Stub::start().await;
+    let staleness = Duration::from_millis(1500);
+    let verifier = short(&stub, staleness).await;
+    let closed = verifier.route(Policy::check(staleness));
+    let open = verifier.route(Policy::check(staleness).on_stale(OnStale::Open { max_age: staleness * 2 }));
+    let token = stub.token(&Token::default());
+    let (on_closed, on_open) = (let_in(&closed, &token).await, let_in(&open, &token).await);
+    let (mut told, closing) = (open.watch(&on_open), open.watch(&on_open));
+    let closing_closed = closed.watch(&on_closed);
+    stub.set_down(true);
+    assert_eq!(within(closing_closed.close()).await, WatchEvent::Unvouched);
+    assert_eq!(within(told.event()).await, WatchEvent::Unvouched, "it is told, whatever the route");
+    let still_open = tokio::time::timeout(staleness * 2, closing.close()).await;
+    assert!(still_open.is_err(), "an open route closes nothing: {still_open:?}");
+    stub.set_down(false);
+    let at = stub.revoke_subject("alice");
+    assert!(
+        matches!(within(told.event()).await, WatchEvent::Revoked(refusal) if refusal.at == at),
+        "a watch goes on after it was unvouched"
+    );
+}

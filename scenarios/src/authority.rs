@@ -1,0 +1,133 @@
+//! A running `annul serve`.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::api::{Answer, Client, http};
+use crate::process::{Process, binary};
+
+/// The issuer every scenario's authority signs as.
+pub const ISSUER: &str = "https://auth.scenario.example";
+/// The audience of its tokens.
+pub const AUDIENCE: &str = "api";
+
+/// An authority in its own data directory.
+pub struct Authority {
+    process: Process,
+    data: TempDir,
+    settings: String,
+    admin: Client,
+}
+
+impl Authority {
+    /// Starts an authority with default settings.
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts an authority with `settings` appended to its `annul.toml`.
+    pub fn start_with(settings: &str) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let settings = format!("[tokens]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\n{settings}");
+        let process = Self::spawn(data.path(), &settings, "127.0.0.1:0");
+        let admin = admin_of(&process, data.path());
+        Self { process, data, settings, admin }
+    }
+
+    fn spawn(data: &Path, settings: &str, listen: &str) -> Process {
+        let config = data.join("annul.toml");
+        std::fs::write(&config, settings).expect("write annul.toml");
+        let mut command = Command::new(binary("annul"));
+        command
+            .arg("serve")
+            .args(["--listen", listen])
+            .arg("--config")
+            .arg(&config)
+            .arg("--data")
+            .arg(data.join("annul-data"))
+            .env_remove("ANNUL_URL");
+        Process::listening(&mut command)
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same address and data.
+    pub fn restart(&mut self) {
+        let listen = self.url().trim_start_matches("http://").to_owned();
+        self.process = Self::spawn(self.data.path(), &self.settings, &listen);
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        self.process.url()
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The directory that holds everything it stores.
+    pub fn data(&self) -> std::path::PathBuf {
+        self.data.path().join("annul-data")
+    }
+
+    /// A client with every scope.
+    pub fn admin(&self) -> &Client {
+        &self.admin
+    }
+
+    /// Opens a session and returns the token answer.
+    pub async fn login(&self, subject: &str, device: &str) -> Answer {
+        self.open(json!({"subject": subject, "device": {"id": device}})).await
+    }
+
+    /// Opens a session as described.
+    pub async fn open(&self, session: Value) -> Answer {
+        self.admin.post("/v1/sessions", session).await.expect_status(201)
+    }
+
+    /// The next access token of a session.
+    pub async fn next_token(&self, sid: &str) -> Answer {
+        self.admin.post(&format!("/v1/sessions/{sid}/token"), json!({})).await
+    }
+
+    /// Logs out with the user's own access token.
+    pub async fn logout(&self, token: &str, scope: Value) -> Answer {
+        let request = http().post(format!("{}/v1/logout", self.url())).bearer_auth(token).json(&scope);
+        Answer::of(request.send().await.expect("the authority answers")).await
+    }
+
+    /// A new client with these scopes.
+    pub async fn client(&self, id: &str, scopes: &[&str]) -> Client {
+        let made = self.admin.post("/v1/clients", json!({"client_id": id, "scopes": scopes})).await.expect_status(201);
+        Client::new(self.url(), made.text("client_id"), made.text("client_secret"))
+    }
+
+    /// The body at `path` as text.
+    pub async fn text(&self, path: &str) -> String {
+        self.admin.text(path).await
+    }
+
+    /// Revokes as described, and demands that it was taken.
+    pub async fn revoke(&self, revocation: Value) -> Answer {
+        self.admin.post("/v1/revocations", revocation).await.expect_status(201)
+    }
+}
+
+fn admin_of(process: &Process, data: &Path) -> Client {
+    let text = std::fs::read_to_string(data.join("annul-data/admin.credential"))
+        .expect("the first start writes the admin credential");
+    let value = |name: &str| {
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)).expect("the credential has an id and a secret");
+        line.trim_start_matches('=').to_owned()
+    };
+    Client::new(process.url(), &value("ANNUL_CLIENT_ID"), &value("ANNUL_CLIENT_SECRET"))
+}

@@ -1,0 +1,82 @@
+//! An issuer that is not ours: its keys are its own and another library signs its tokens.
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use crate::authority::{AUDIENCE, Authority};
+
+/// A foreign issuer with one Ed25519 key.
+pub struct ForeignIssuer {
+    name: String,
+    key: EncodingKey,
+    public: Value,
+}
+
+impl ForeignIssuer {
+    /// The name of the issuer.
+    pub const NAME: &'static str = "https://idp.scenario.example";
+
+    /// A new issuer, registered with the authority by its JWKS.
+    pub async fn register(authority: &Authority) -> Self {
+        Self::register_with(authority, json!({})).await
+    }
+
+    /// The same, with members of the registration replaced or added.
+    pub async fn register_with(authority: &Authority, changes: Value) -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("a key can be made");
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("what was made can be read");
+        let public = json!({
+            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "idp-1",
+            "x": URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
+        });
+        let issuer = Self { name: Self::NAME.to_owned(), key: EncodingKey::from_ed_der(pkcs8.as_ref()), public };
+        let mut registration = json!({
+            "issuer": issuer.name, "jwks": {"keys": [issuer.public]}, "longest_life": 3600, "requires_jti": false,
+        });
+        for (name, value) in changes.as_object().expect("changes are an object") {
+            registration[name] = value.clone();
+        }
+        authority.admin().post("/v1/issuers", registration).await.expect_status(201);
+        issuer
+    }
+
+    /// The issuer's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A token of `subject`, issued `age` seconds ago and good for ten minutes from then, with
+    /// `claims` replaced or added; a `null` takes one away.
+    pub fn token(&self, subject: &str, age: u64, claims: Value) -> String {
+        let issued = now() - age;
+        let mut all = json!({
+            "iss": self.name, "sub": subject, "aud": AUDIENCE, "iat": issued, "exp": issued + 600,
+            "jti": format!("{subject}-{issued}-{}", fresh()),
+        });
+        let members = all.as_object_mut().expect("the claims are an object");
+        for (name, value) in claims.as_object().expect("claims are an object") {
+            if value.is_null() {
+                members.remove(name);
+            } else {
+                members.insert(name.clone(), value.clone());
+            }
+        }
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some("idp-1".to_owned());
+        jsonwebtoken::encode(&header, &all, &self.key).expect("the other library signs")
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is past 1970").as_secs()
+}
+
+fn fresh() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    COUNTER.fetch_add(1, Ordering::Relaxed)
+}

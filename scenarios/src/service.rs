@@ -1,0 +1,274 @@
+//! A running service: a process of its own that embeds the public `annul` crate.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::api::{Answer, http};
+use crate::authority::{AUDIENCE, Authority, ISSUER};
+use crate::process::{Process, binary};
+
+/// How often a state is looked at while waiting for it.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What a service is configured with; handed to its process as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServiceOptions {
+    /// The name it reports under.
+    pub name: String,
+    /// The authority's address, or a relay's, or a proxy's.
+    pub authority: String,
+    /// Client id and secret with the scope `annul.follow`.
+    pub credential: (String, String),
+    /// The issuer whose tokens it accepts.
+    pub issuer: String,
+    /// The audience it is.
+    pub audience: String,
+    /// A foreign issuer it accepts as well, for the same audience.
+    pub foreign_issuer: Option<String>,
+    /// Where it keeps its view across restarts.
+    pub state_dir: Option<String>,
+    /// How old its view may be, in milliseconds.
+    pub max_staleness_ms: u64,
+    /// The status for a revoked token, 401 or 403.
+    pub revoked_status: u16,
+    /// Bytes its cache of verified facts may take.
+    pub cache_bytes: u64,
+}
+
+/// What a client saw of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The HTTP status.
+    pub status: u16,
+    /// The machine-readable code, empty for an allowed request.
+    pub code: String,
+}
+
+/// A running service and a client of it.
+pub struct Service {
+    process: Process,
+    options: ServiceOptions,
+    http: reqwest::Client,
+    state: TempDir,
+}
+
+impl Service {
+    /// Starts a service that follows `authority` with a credential of its own, and waits until it
+    /// is fresh.
+    pub async fn start(authority: &Authority, name: &str) -> Self {
+        Self::start_with(authority, name, |_| {}).await
+    }
+
+    /// The same, with its options changed first.
+    pub async fn start_with(authority: &Authority, name: &str, change: impl FnOnce(&mut ServiceOptions)) -> Self {
+        let client = authority
+            .admin()
+            .post(
+                "/v1/clients",
+                json!({"client_id": format!("service-{name}"), "scopes": ["annul.follow", "annul.read"]}),
+            )
+            .await
+            .expect_status(201);
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let mut options = ServiceOptions {
+            name: name.to_owned(),
+            authority: authority.url().to_owned(),
+            credential: (client.text("client_id").to_owned(), client.text("client_secret").to_owned()),
+            issuer: ISSUER.to_owned(),
+            audience: AUDIENCE.to_owned(),
+            foreign_issuer: None,
+            state_dir: Some(state.path().to_string_lossy().into_owned()),
+            max_staleness_ms: 10_000,
+            revoked_status: 401,
+            cache_bytes: 1 << 20,
+        };
+        change(&mut options);
+        let service = Self { process: spawn(&options), options, http: http(), state };
+        service.ready().await;
+        service
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with the same options and the same state; it need not become fresh.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.options);
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        self.process.url()
+    }
+
+    /// Waits until the service is fresh.
+    pub async fn ready(&self) {
+        self.wait_for_status("live", |status| status["state"] == "live").await;
+    }
+
+    /// One request with `token` to the ordinary route.
+    pub async fn call(&self, token: &str) -> Seen {
+        self.call_route("/check", token).await
+    }
+
+    /// One request with `token` to a route.
+    pub async fn call_route(&self, route: &str, token: &str) -> Seen {
+        let answer = self.answer(route, token).await;
+        Seen { status: answer.status, code: answer.body["code"].as_str().unwrap_or_default().to_owned() }
+    }
+
+    /// The whole answer of one request with `token` to a route.
+    pub async fn answer(&self, route: &str, token: &str) -> Answer {
+        let request = self.http.get(format!("{}{route}", self.url())).bearer_auth(token);
+        Answer::of(request.send().await.unwrap_or_else(|error| panic!("{route}: {error}"))).await
+    }
+
+    /// Asserts that the ordinary route accepts `token`.
+    #[track_caller]
+    pub fn accepts(&self, token: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let seen = self.call(token).await;
+            assert_eq!(seen.status, 200, "{caller}: {} refused with {}", self.options.name, seen.code);
+        }
+    }
+
+    /// Waits until the ordinary route refuses `token`, and returns how it was refused and how long
+    /// that took. Requests follow one another without a pause.
+    ///
+    /// # Panics
+    /// If it still accepts after `bound`.
+    pub async fn refuses_within(&self, token: &str, bound: Duration) -> (Seen, Duration) {
+        let asked = Instant::now();
+        loop {
+            let seen = self.call(token).await;
+            if seen.status != 200 {
+                return (seen, asked.elapsed());
+            }
+            assert!(asked.elapsed() < bound, "{} still accepts after {bound:?}", self.options.name);
+        }
+    }
+
+    /// Waits until the ordinary route refuses `token` as revoked.
+    pub async fn refuses_as_revoked(&self, token: &str) {
+        let (seen, _) = self.refuses_within(token, Duration::from_secs(10)).await;
+        assert_eq!(seen, Seen { status: self.options.revoked_status, code: "token_revoked".to_owned() });
+    }
+
+    /// Waits until the ordinary route refuses `token` because its key is gone: as revoked where the
+    /// service still knows the key, as signed by an unknown one where it never did.
+    pub async fn refuses_as_gone(&self, token: &str) {
+        let (seen, _) = self.refuses_within(token, Duration::from_secs(10)).await;
+        assert_eq!(seen.status, 401, "{seen:?}");
+        assert!(["token_revoked", "token_invalid"].contains(&seen.code.as_str()), "{seen:?}");
+    }
+
+    /// Waits until the ordinary route accepts `token`, which a record still under way makes known.
+    pub async fn accepts_soon(&self, token: &str) {
+        let asked = Instant::now();
+        while self.call(token).await.status != 200 {
+            assert!(asked.elapsed() < Duration::from_secs(10), "{}: {:?}", self.options.name, self.call(token).await);
+        }
+    }
+
+    /// Waits until `token` is refused for another reason than that it is revoked.
+    pub async fn wait_for_expiry(&self, token: &str) -> Seen {
+        let asked = Instant::now();
+        loop {
+            let seen = self.call(token).await;
+            if seen.code != "token_revoked" {
+                return seen;
+            }
+            assert!(asked.elapsed() < Duration::from_secs(60), "the token does not expire");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// One request whose credential is sent byte by byte as given, where HTTP can carry it.
+    pub async fn call_raw(&self, credential: &str) -> Seen {
+        let header = reqwest::header::HeaderValue::from_bytes(format!("Bearer {credential}").as_bytes());
+        let request =
+            self.http.get(format!("{}/check", self.url())).header("authorization", header.expect("printable"));
+        let answer = Answer::of(request.send().await.expect("the service answers")).await;
+        Seen { status: answer.status, code: answer.body["code"].as_str().unwrap_or_default().to_owned() }
+    }
+
+    /// What the verifier says of itself.
+    pub async fn status(&self) -> Value {
+        let request = self.http.get(format!("{}/statusz", self.url()));
+        Answer::of(request.send().await.expect("the service answers")).await.body
+    }
+
+    /// Waits until its state on disk stands at `position` or later, so that a restart finds it.
+    pub async fn has_stored(&self, position: &str) {
+        let asked = Instant::now();
+        while !self.stored_positions().iter().any(|stored| parse(stored) >= parse(position)) {
+            assert!(asked.elapsed() < Duration::from_secs(60), "{} has not stored {position}", self.options.name);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The positions that the first lines of its state files name.
+    fn stored_positions(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.state.path()).expect("the state directory is there");
+        let texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
+        let positions = texts.flat_map(|text| {
+            let named = text.lines().filter_map(|line| line.split_once("\"at\":\"")).map(|(_, rest)| rest.to_owned());
+            named.collect::<Vec<_>>()
+        });
+        positions.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+    }
+
+    /// The value of one of its metrics, zero before it was first counted.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let request = self.http.get(format!("{}/metrics", self.url()));
+        let text = request.send().await.expect("the service answers").text().await.expect("metrics are text");
+        let value = text.lines().find_map(|line| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')));
+        value.map_or(0.0, |value| value.parse().expect("a metric is a number"))
+    }
+
+    /// Waits for a state of the verifier, looked at until it holds.
+    ///
+    /// # Panics
+    /// If it does not hold within ninety seconds.
+    pub async fn wait_for_status(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let asked = Instant::now();
+        loop {
+            let status = self.status().await;
+            if holds(&status) {
+                return status;
+            }
+            assert!(asked.elapsed() < Duration::from_secs(90), "{} is not {what}: {status}", self.options.name);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Waits until the verifier has applied `position`.
+    pub async fn has_applied(&self, position: &str) {
+        let (epoch, sequence) = parse(position);
+        let applied = |status: &Value| status["position"].as_str().is_some_and(|at| parse(at) >= (epoch, sequence));
+        self.wait_for_status(&format!("at {position}"), applied).await;
+    }
+}
+
+fn parse(position: &str) -> (u32, u64) {
+    let (epoch, sequence) = position.split_once(':').expect("a position reads epoch:sequence");
+    (epoch.parse().expect("an epoch"), sequence.parse().expect("a sequence"))
+}
+
+fn spawn(options: &ServiceOptions) -> Process {
+    let mut command = Command::new(binary("scenario-service"));
+    command.arg(serde_json::to_string(options).expect("options are JSON"));
+    Process::listening(&mut command)
+}

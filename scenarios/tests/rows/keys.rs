@@ -1,0 +1,74 @@
+//! Keys: make the signature itself fail.
+
+use scenarios::{Authority, Service};
+use serde_json::{Value, json};
+
+fn key_ids(keys: &Value) -> Vec<String> {
+    keys["keys"]
+        .as_array()
+        .expect("a key set")
+        .iter()
+        .filter_map(|key| key["kid"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn signing_key_rotation() {
+    let authority = Authority::start();
+    let service = Service::start(&authority, "api").await;
+    let before = authority.login("alice", "phone").await;
+    service.accepts(before.token()).await;
+    let old = before.key_id();
+    let published = key_ids(&authority.admin().get("/.well-known/jwks.json").await.body);
+    assert!(published.len() >= 2, "a key is published before its first use: {published:?}");
+
+    // A reserve key may sign once every verifier is known to hold it.
+    let known = authority.revoke(json!({"targets": ["subject:nobody"], "wait": "10s"})).await;
+    assert_eq!(known.body["confirmation"]["confirmed"], true, "{}", known.body);
+    authority.admin().post("/v1/keys/rotate", json!({})).await.expect_status(200);
+    let after = authority.next_token(before.sid()).await.expect_status(200);
+    let new = after.key_id();
+    assert_ne!(old, new);
+    assert!(published.contains(&new), "the new key had been published before");
+    // Nobody is logged out: tokens of both keys pass, also at a service that starts now.
+    service.accepts(before.token()).await;
+    service.accepts(after.token()).await;
+    let late = Service::start(&authority, "late").await;
+    late.accepts(before.token()).await;
+    late.accepts(after.token()).await;
+    let published = key_ids(&authority.admin().get("/.well-known/jwks.json").await.body);
+    assert!(published.contains(&old) && published.contains(&new), "{published:?}");
+}
+
+#[tokio::test]
+async fn signing_key_killed() {
+    let authority = Authority::start();
+    let service = Service::start(&authority, "api").await;
+    let alice = authority.login("alice", "phone").await;
+    let bob = authority.login("bob", "phone").await;
+    service.accepts(alice.token()).await;
+    let killed = alice.key_id();
+
+    authority.admin().post(&format!("/v1/keys/{killed}/kill"), json!({"reason": "leaked"})).await.expect_status(200);
+    service.refuses_as_gone(alice.token()).await;
+    service.refuses_as_gone(bob.token()).await;
+    let late = Service::start(&authority, "late").await;
+    late.refuses_as_gone(alice.token()).await;
+
+    // Sessions refresh onto the new key, nobody logs in again.
+    let next = authority.next_token(alice.sid()).await.expect_status(200);
+    assert_ne!(next.key_id(), killed);
+    service.accepts_soon(next.token()).await;
+    let published = key_ids(&authority.admin().get("/.well-known/jwks.json").await.body);
+    assert!(!published.contains(&killed), "{published:?}");
+
+    // The switch: everybody must log in again.
+    let current = next.key_id();
+    authority.admin().post(&format!("/v1/keys/{current}/kill"), json!({"end_sessions": true})).await.expect_status(200);
+    service.refuses_as_gone(next.token()).await;
+    authority.next_token(alice.sid()).await.expect_status(403);
+    authority.next_token(bob.sid()).await.expect_status(403);
+    let again = authority.login("alice", "phone").await;
+    service.accepts_soon(again.token()).await;
+    assert!(!key_ids(&authority.admin().get("/.well-known/jwks.json").await.body).contains(&current));
+}

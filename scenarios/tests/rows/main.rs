@@ -1,0 +1,9 @@
+//! One test per row of the strategies, over real processes.
+//!
+//! Each drives a running authority and at least one separately running service, and asserts both
+//! sides: what must be refused and what must still pass.
+
+mod cutoff;
+mod deny;
+mod keys;
+mod surfaces;
