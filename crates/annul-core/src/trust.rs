@@ -108,7 +108,13 @@ impl Trust {
         }
         let expect = as_described(expect, described.as_deref(), view.settings().as_deref());
         let keys = self.keys(&unverified, described);
-        unverified.verify(&keys, &expect, now)
+        // A killed key leaves its issuer's set. The names of our own keys are their thumbprints, so a
+        // view too old to say "there is no such key" still knows this one, and a local denial stands.
+        let names_killed_key = unverified.header().kid.as_deref().is_some_and(|kid| view.has_killed(issuer, kid));
+        match unverified.verify(&keys, &expect, now) {
+            Err(TokenError::KeyUnknown) if names_killed_key => Err(TokenError::KeyKilled),
+            verified => verified,
+        }
     }
 
     fn expect(&self, issuer: &str) -> Option<&Expect> {

@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use annul_core::algebra::{HitCutoff, Refusal};
+use annul_core::UnverifiedToken;
+use annul_core::algebra::{CutoffFields, HitCutoff, Refusal, Until};
 use annul_core::policy::{Answer, Basis, Decision, Denial, DenyReason, OnStale, Policy, RevokedStatus};
 use annul_core::position::Position;
-use annul_core::record::{Record, RecordBody};
+use annul_core::record::{Entry, Record, RecordBody};
 use annul_core::settings::Settings;
-use annul_core::target::{HashKey, TargetKind};
+use annul_core::target::{HashKey, TargetHash, TargetKind};
 use annul_core::time::{Moment, Monotonic, UnixSeconds};
 use annul_core::token::{Expect, TokenError, VerifiedToken};
 use annul_core::trust::{Misfit, Trust};
@@ -27,11 +28,15 @@ fn key() -> HashKey {
     HashKey::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap()))
 }
 
-/// The token and the records of a vector, in a view that is fresh.
-fn vector(name: &str) -> (View, ViewWriter, VerifiedToken) {
+fn case(name: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../conformance/decisions.json");
     let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let case = all["cases"].as_array().unwrap().iter().find(|case| case["name"] == name).unwrap();
+    all["cases"].as_array().unwrap().iter().find(|case| case["name"] == name).unwrap().clone()
+}
+
+/// The token and the records of a vector, in a view that is fresh.
+fn vector(name: &str) -> (View, ViewWriter, VerifiedToken) {
+    let case = case(name);
     let (view, mut writer) = View::new();
     writer.set_hash_key(key());
     let lines = case["records"].as_array().unwrap();
@@ -212,4 +217,30 @@ fn a_verifier_beyond_the_settings_does_not_fit() {
     assert_eq!(trust.with_leeway(61).fits(&settings), Err(too_large));
     let other = Misfit::OtherIssuer { of_log: ISSUER.to_owned() };
     assert_eq!(Trust::new("https://other.example", "api").fits(&settings), Err(other));
+}
+
+#[test]
+fn a_token_of_a_killed_key_is_refused_by_a_stale_view_too_and_one_of_an_unknown_key_is_not_judged() {
+    let (view, mut writer, token) = good();
+    let text = case("a token that nothing revokes is allowed")["token"].as_str().unwrap().to_owned();
+    let kid = UnverifiedToken::parse(&text).unwrap().header().kid.clone().unwrap();
+    let mut without_keys = view.issuer(ISSUER).unwrap().record.clone();
+    without_keys.keys.clear();
+    let at = view.position().unwrap().next();
+    writer.apply(&[Record { at, body: RecordBody::Issuer(without_keys) }]).unwrap();
+    let stale = Moment { mono: MOMENT.mono.plus(MINUTE * 2), ..MOMENT };
+    let trust = Trust::new(ISSUER, "api");
+    let refused = |view: &View| {
+        let error = trust.verify(view, &text, MOMENT.wall).unwrap_err();
+        (error.code(), CLOSED.refuse(error, view, token.issuer(), stale).status())
+    };
+    assert_eq!(refused(&view), ("key_unknown", 503));
+    let kill = Entry {
+        target: TargetHash::of(&key(), ISSUER, TargetKind::Key, &[&kid]),
+        kind: TargetKind::Key,
+        fields: CutoffFields { always: true, ..CutoffFields::default() },
+        until: Until::Never,
+    };
+    writer.apply(&[Record { at: at.next(), body: RecordBody::Revoke(kill) }]).unwrap();
+    assert_eq!(refused(&view), ("key_killed", 401));
 }

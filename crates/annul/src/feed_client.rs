@@ -48,6 +48,11 @@ impl NoData {
                 tracing::debug!(%request, status, "the feed refused");
                 Input::Refused { request, status, retry_after }
             }
+            // What comes first tells of a wrong address or certificate, which no waiting mends.
+            Self::Failed(cause) if matches!(request, Request::Introduction { .. }) => {
+                tracing::warn!(code = "feed_unreachable", cause, "the feed cannot be reached; it is tried again");
+                Input::Failed(request)
+            }
             Self::Failed(cause) => {
                 tracing::debug!(%request, cause, "the feed did not answer");
                 Input::Failed(request)

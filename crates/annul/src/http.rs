@@ -189,7 +189,7 @@ fn discreet_code(reason: &DenyReason) -> &'static str {
     match reason {
         DenyReason::TokenRefused(TokenError::Missing) => "token_missing",
         DenyReason::TokenRefused(error) if error.code() == "token_expired" => "token_expired",
-        DenyReason::Revoked(_) => "token_revoked",
+        DenyReason::Revoked(_) | DenyReason::TokenRefused(TokenError::KeyKilled) => "token_revoked",
         DenyReason::AuthTooOld { .. } => "insufficient_user_authentication",
         DenyReason::RefusedByApplication => "access_denied",
         DenyReason::Stale { .. } | DenyReason::Undecidable(_) | DenyReason::AskUnavailable => "view_unavailable",

@@ -102,14 +102,13 @@ impl Relay {
 
     /// `GET /v1/feed/snapshot`: the authority's. 503 while one is being fetched.
     pub async fn snapshot(&self) -> RelayAnswer {
-        let (snapshot, outputs) = {
-            let mut relay = self.machine.lock();
-            match relay.snapshot() {
-                Some(bytes) => (Some(bytes), Vec::new()),
-                None => (None, relay.step(Input::Tick, clock::now())),
-            }
-        };
-        self.perform(outputs).await;
+        let snapshot = self
+            .stepping(|relay| {
+                let snapshot = relay.snapshot();
+                // One that lags is replaced, whether it was given away or could not be.
+                (snapshot, relay.step(Input::Tick, clock::now()))
+            })
+            .await;
         match snapshot {
             Some(bytes) => RelayAnswer::ok(NDJSON, Bytes::from_owner(bytes)),
             None => RelayAnswer::not_yet("snapshot_not_ready"),
@@ -178,9 +177,7 @@ impl Relay {
         let Ok(report) = Report::from_json(body) else {
             return RelayAnswer::refused(400, "report_malformed");
         };
-        let (answer, outputs) = self.machine.lock().report(id, report, clock::now());
-        self.perform(outputs).await;
-        match answer {
+        match self.stepping(|relay| relay.report(id, report, clock::now())).await {
             Ok(answer) => RelayAnswer::ok(JSON, answer.to_json()),
             Err(ReportRefused::Full) => RelayAnswer::not_yet("replicas_full"),
             Err(_) => RelayAnswer::not_yet("relay_unproven"),
@@ -193,11 +190,19 @@ impl Relay {
         self.machine.lock().replicas(clock::now().mono)
     }
 
-    async fn perform(&self, outputs: Vec<Output>) {
-        if !outputs.is_empty() {
-            // The task is gone only when the runtime is.
-            let _ = self.machine.outputs.send(outputs).await;
+    /// Steps the machine and hands its outputs to the verifier's task. The room for them is reserved
+    /// before: a caller that goes away in the meantime must not take with it what the machine believes
+    /// to be in the air.
+    async fn stepping<T>(&self, step: impl FnOnce(&mut relay::Relay) -> (T, Vec<Output>)) -> T {
+        let room = self.machine.outputs.reserve().await;
+        let (answer, outputs) = step(&mut self.machine.lock());
+        // The task is gone only when the runtime is.
+        if let Ok(room) = room
+            && !outputs.is_empty()
+        {
+            room.send(outputs);
         }
+        answer
     }
 }
 

@@ -11,9 +11,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use annul_core::feed::report::RouteCounts;
-use annul_core::policy::{Authorized, Consults, Decision, OnStale, Policy, Unsettled};
+use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, Unsettled};
 use annul_core::time::Moment;
-use annul_core::{TokenError, UnverifiedToken};
+use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
 
 use crate::ask::Asking;
 use crate::verifier::Verifier;
@@ -64,7 +64,7 @@ impl Route {
             Decision::Ask(unsettled) => Outcome::Ask(AskFuture {
                 asking: self.verifier.asks().ask(token),
                 unsettled: Some(unsettled),
-                verifier: self.verifier.clone(),
+                route: self.clone(),
             }),
             decided => Outcome::Decided(decided),
         }
@@ -112,7 +112,29 @@ fn issuer_of(token: &str, error: &TokenError) -> String {
 pub struct AskFuture {
     asking: Asking,
     unsettled: Option<Unsettled>,
-    verifier: Verifier,
+    route: Route,
+}
+
+impl AskFuture {
+    /// The authority's answer, unless this view has learnt of a revocation since it was asked: what
+    /// is known here to be revoked is refused, whoever says otherwise.
+    fn and_the_view(&self, answer: Answer, token: &VerifiedToken) -> Answer {
+        if answer != Answer::Active {
+            return answer;
+        }
+        let Route { verifier, policy } = &self.route;
+        if verifier.no_longer_accepts(token.issuer()).is_some() {
+            return Answer::Refused;
+        }
+        let moment = clock::now();
+        match policy.decide(verifier.view().check(token.clone(), moment), moment) {
+            Decision::Deny(denial) => match denial.reason() {
+                DenyReason::Revoked(refusal) => Answer::Revoked(*refusal),
+                _ => answer,
+            },
+            Decision::Allow(_) | Decision::Ask(_) => answer,
+        }
+    }
 }
 
 impl Future for AskFuture {
@@ -121,7 +143,8 @@ impl Future for AskFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
         let answer = ready!(Pin::new(&mut self.asking).poll(context));
         let unsettled = self.unsettled.take().expect("a future is not polled after it was ready");
-        let decision = self.verifier.last_word(unsettled.settle(answer));
+        let answer = self.and_the_view(answer, unsettled.token());
+        let decision = self.route.verifier.last_word(unsettled.settle(answer));
         count(&decision);
         Poll::Ready(decision)
     }

@@ -28,6 +28,9 @@ pub enum TokenError {
     SignatureInvalid,
     /// The issuer has no key with this `kid`.
     KeyUnknown,
+    /// The `kid` is that of a key that was killed. Its public half is gone, so the signature was not
+    /// looked at: were it genuine, the token would be revoked.
+    KeyKilled,
     /// Several keys fit and the token does not say which.
     KeyAmbiguous,
     /// `alg` is unknown, not accepted here, or not the algorithm the key is for.
@@ -65,6 +68,7 @@ impl TokenError {
             Self::NotYetValid => "token_not_yet_valid",
             Self::SignatureInvalid => "signature_invalid",
             Self::KeyUnknown => "key_unknown",
+            Self::KeyKilled => "key_killed",
             Self::KeyAmbiguous => "key_ambiguous",
             Self::AlgNotAllowed => "alg_not_allowed",
             Self::TypMismatch => "typ_mismatch",
@@ -92,6 +96,7 @@ impl fmt::Display for TokenError {
             Self::NotYetValid => f.write_str("the token is not valid yet"),
             Self::SignatureInvalid => f.write_str("the signature does not belong to this token and key"),
             Self::KeyUnknown => f.write_str("the issuer has no key with the token's kid"),
+            Self::KeyKilled => f.write_str("the key that the token names was killed"),
             Self::KeyAmbiguous => f.write_str("several keys fit and the token's kid does not tell which"),
             Self::AlgNotAllowed => f.write_str("the token's alg is not accepted, or not what its key is for"),
             Self::TypMismatch => f.write_str("the token's typ is that of another kind of token"),

@@ -133,6 +133,18 @@ impl Key {
         Self { kid: kid.map(str::to_owned), id, public: Some(public), verifiers }
     }
 
+    /// The key, bound to one algorithm. Only an RSA key that was published without `alg` has several;
+    /// it gets the one that issuers mean who say nothing, which is also OpenID Connect's default.
+    pub(super) fn for_one_algorithm(mut self) -> Self {
+        if self.verifiers.len() > 1 {
+            self.verifiers.retain(|(algorithm, _)| *algorithm == Algorithm::Rs256);
+            if let Some(public) = &mut self.public {
+                public.insert("alg".to_owned(), Algorithm::Rs256.name().into());
+            }
+        }
+        self
+    }
+
     /// The name under which tokens ask for the key.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {

@@ -39,20 +39,22 @@ impl KeySet {
         Self::default()
     }
 
-    /// Reads a JWK set that configuration names, such as a local file: secrets (`oct`) are taken. A
-    /// key that cannot be used is skipped and reported, and does not spoil the others.
+    /// Reads a JWK set that configuration names, such as a local file: secrets (`oct`) are taken, and
+    /// a key without `alg` is good for every algorithm of its type. A key that cannot be used is
+    /// skipped and reported, and does not spoil the others.
     pub fn from_jwks(json: &[u8]) -> Result<(Self, Vec<SkippedKey>), JwkError> {
         let values = Self::values(json)?;
         Ok(Self::load(&values, Key::from_jwk))
     }
 
     /// Reads the public keys among `values`; a secret among them is skipped. This is the way for
-    /// keys that came over a network.
+    /// keys that came over a network. Each is good for exactly one algorithm (RFC 8725 §3.1): an RSA
+    /// key without `alg` for `RS256`.
     #[must_use]
     pub fn from_values(values: &[Value]) -> (Self, Vec<SkippedKey>) {
         Self::load(values, |value| match Key::from_jwk(value)? {
             key if key.is_secret() => Err(JwkError::Secret),
-            key => Ok(key),
+            key => Ok(key.for_one_algorithm()),
         })
     }
 

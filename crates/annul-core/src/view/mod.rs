@@ -26,7 +26,7 @@ use crate::algebra::Cell;
 use crate::position::Position;
 use crate::record::{HashedCell, Record};
 use crate::settings::{IssuerRecord, Settings};
-use crate::target::{HashKey, TargetHash};
+use crate::target::{HashKey, TargetHash, TargetKind};
 use crate::time::{Moment, Monotonic, UnixSeconds};
 use crate::token::{KeySet, SkippedKey};
 
@@ -85,6 +85,15 @@ impl View {
     #[must_use]
     pub fn cell(&self, target: &TargetHash) -> Option<Cell> {
         self.state.load().cells.get(target)
+    }
+
+    /// Whether an issuer's key was killed, by its thumbprint or, for a symmetric secret, its name.
+    #[must_use]
+    pub fn has_killed(&self, issuer: &str, key_id: &str) -> bool {
+        let state = self.state.load();
+        let Some((_, hash_key)) = state.hashing() else { return false };
+        let target = TargetHash::of(hash_key, issuer, TargetKind::Key, &[key_id]);
+        state.cells.get(&target).is_some_and(|cell| cell.always.is_some())
     }
 
     /// All figures of one state, for status pages and metrics.

@@ -103,6 +103,21 @@ fn i5_heartbeats_go_only_to_a_stream_that_has_everything() {
     assert_eq!(SseParser::new().push(&bytes).unwrap()[0].event, "heartbeat");
 }
 
+#[test]
+fn a_canary_follows_the_records_from_before_it_and_waits_for_none_after() {
+    let mut authority = authority();
+    let mut cursor = authority.log.open_stream(Position::new(1, 7), None);
+    authority.log.canary("c", "token");
+    let next = |authority: &Authority, cursor: &mut _| match authority.log.stream(cursor, moment(NOW)) {
+        StreamStep::Send(bytes) => SseParser::new().push(&bytes).unwrap().remove(0).event,
+        step => panic!("{step:?}"),
+    };
+    assert_eq!(next(&authority, &mut cursor), "frame", "a canary may be about what is in it");
+    authority.revoke(9, moment(NOW));
+    assert_eq!(next(&authority, &mut cursor), "canary", "a busy log must not hold it back");
+    assert_eq!(next(&authority, &mut cursor), "frame");
+}
+
 fn report(position: Option<u64>, longest_age: u64) -> Report {
     Report {
         position: position.map(|seq| Position::new(1, seq)),
@@ -171,6 +186,23 @@ fn a_silent_replica_is_done_when_its_age_has_run_out_and_not_before() {
     assert_eq!(at(15_001), (1, 1, false), "two intervals missed");
     assert_eq!(at(18_000), (1, 1, false), "at exactly its age it still accepts");
     assert_eq!(at(18_001), (0, 0, true));
+}
+
+#[test]
+fn i15_a_report_of_absurd_figures_is_reckoned_with() {
+    let mut log = authority().log;
+    let absurd = Report { interval: u64::MAX, leeway: u64::MAX, unlisted: u32::MAX, ..report(Some(7), u64::MAX) };
+    let child = |instance: &str| ChildReport {
+        name: "api".to_owned(),
+        instance: instance.to_owned(),
+        heard_ms_ago: u64::MAX,
+        report: absurd.clone(),
+    };
+    log.report(id("one"), Report { behind: vec![child("a"), child("?")], ..absurd.clone() }, moment(9_000)).unwrap();
+    log.tick(moment(10_000));
+    let confirmation = confirmation(&log, 11_000);
+    assert_eq!((confirmation.confirmed, confirmation.enforced_by), (false, UnixMillis(u64::MAX)));
+    assert_eq!(log.replicas(mono(11_000)).len(), 2);
 }
 
 #[test]

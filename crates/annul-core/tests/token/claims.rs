@@ -117,7 +117,7 @@ fn a_token_without_expiry_is_refused() {
 fn life_is_bounded_by_the_issuer() {
     let signer = Signer::of(Algorithm::Hs256);
     let lives = |seconds: u64| {
-        let token = signer.token(&with(foreign_claims(), json!({"exp": NOW.0 + seconds})));
+        let token = signer.token(&with(foreign_claims(), json!({"exp": NOW.0 + seconds, "iat": null})));
         let expect = Expect::foreign(IDP, API).with_longest_life(900).with_leeway(5);
         code(present(&token, &signer.keys(None), &expect))
     };
@@ -126,6 +126,30 @@ fn life_is_bounded_by_the_issuer() {
     assert_eq!(lives(906), "life_too_long");
     assert_eq!(own_token(json!({"exp": NOW.0 + 906})), "life_too_long");
     assert_eq!(own_token(json!({"exp": 1e300})), "life_too_long");
+}
+
+/// An entry is kept for the longest life. A foreign token made to live longer would outlive the
+/// entries against it and come back when its end is near.
+#[test]
+fn a_foreign_token_made_to_live_too_long_is_refused_even_near_its_end() {
+    let signer = Signer::of(Algorithm::Hs256);
+    let expect = Expect::foreign(IDP, API).with_longest_life(900).with_leeway(5);
+    let lived = |iat: u64, exp: u64| {
+        let token = signer.token(&with(foreign_claims(), json!({"iat": iat, "exp": exp})));
+        code(present(&token, &signer.keys(None), &expect))
+    };
+    assert_eq!(lived(NOW.0 - 890, NOW.0 + 10), "OK", "exactly the longest life");
+    assert_eq!(lived(NOW.0 - 891, NOW.0 + 10), "life_too_long", "the leeway stretches no life");
+    assert_eq!(lived(NOW.0 - 905, NOW.0 - 4), "life_too_long", "inside the leeway neither");
+    assert_eq!(lived(0, NOW.0 + 1), "life_too_long");
+    assert_eq!(lived(NOW.0 - 905, NOW.0 - 5), "token_expired");
+    let unbounded = Expect::foreign(IDP, API);
+    let token = signer.token(&with(foreign_claims(), json!({"iat": 0})));
+    assert_eq!(code(present(&token, &signer.keys(None), &unbounded)), "OK");
+    // The authority keeps its entries for as long as any own token was ever allowed to live.
+    assert_eq!(own_token(json!({"iat": NOW.0 - 5000, "exp": NOW.0 + 10})), "OK");
+    assert_eq!(own_token(json!({"iat": NOW.0 - 5000, "exp": NOW.0 + 905})), "OK");
+    assert_eq!(own_token(json!({"iat": NOW.0, "exp": NOW.0 + 906})), "life_too_long");
 }
 
 #[test]

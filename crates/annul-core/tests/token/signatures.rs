@@ -305,6 +305,26 @@ fn bcp_1_a_key_that_names_its_alg_verifies_no_other() {
 }
 
 #[test]
+fn bcp_1_a_key_from_the_network_verifies_exactly_one_algorithm() {
+    let jwk = with(Signer::of(Algorithm::Rs256).key(None).public_jwk().unwrap(), json!({"alg": null}));
+    let (keys, skipped) = KeySet::from_values(&[jwk]);
+    assert_eq!(skipped, []);
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.name().as_bytes()[1] == b'S') {
+        let token = Signer::of(algorithm).token(&foreign_claims());
+        let answer = if algorithm == Algorithm::Rs256 { "OK" } else { "alg_not_allowed" };
+        assert_eq!(code(present(&token, &keys, &foreign())), answer, "{algorithm}");
+    }
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric()) {
+        let named = Signer::of(algorithm).key(None).public_jwk().unwrap();
+        let (keys, _) = KeySet::from_values(&[named]);
+        let algorithms: Vec<_> = keys.iter().flat_map(|key| key.algorithms()).collect();
+        assert_eq!(algorithms, [algorithm]);
+    }
+    let served = keys.iter().next().unwrap().public_jwk().unwrap();
+    assert_eq!(served["alg"], "RS256", "whoever reads it from here is bound as well");
+}
+
+#[test]
 fn bcp_3_a_key_of_one_issuer_never_verifies_for_another() {
     let (idp, annul) = (Signer::of(Algorithm::EdDsa), Signer::of(Algorithm::Es256));
     let forged = idp.token(&own_claims());

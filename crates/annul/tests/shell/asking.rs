@@ -38,6 +38,22 @@ async fn what_is_known_to_be_revoked_is_not_asked_about() {
     assert_eq!(stub.asks(), 0);
 }
 
+/// I1: the answer may have been computed before the revocation and arrive long after it was applied.
+#[tokio::test]
+async fn an_answer_does_not_outweigh_what_the_view_has_learnt_since() {
+    let stub = Stub::start().await;
+    let verifier = stub.verifier().await;
+    let route = verifier.route(Policy::ask());
+    let token = stub.token(&Token::default());
+    stub.hold_asks();
+    let answer = asking(&route, &token);
+    eventually("the call is in the air", || stub.asks() == 1).await;
+    let at = stub.revoke_subject("alice");
+    eventually("the revocation is applied", || verifier.view().position() >= Some(at)).await;
+    stub.let_asks_go(1);
+    assert_eq!(code(&within(answer).await.unwrap()), "token_revoked");
+}
+
 #[tokio::test]
 async fn a_crowd_shares_two_calls_and_every_answer_is_younger_than_its_question() {
     let stub = Stub::start().await;

@@ -25,6 +25,8 @@ const NUDGE_EVERY: Duration = Duration::from_secs(1);
 pub(super) const STREAM_GRACE: Duration = Duration::from_millis(250);
 /// Reports that follow each other at once still leave the authority room.
 pub(super) const REPORT_SPACING: Duration = Duration::from_millis(20);
+/// An answer to a report is waited for at least this long, however little staleness is allowed.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Expiry may lag; once in a while is enough.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 /// Entries for each of which storing the view waits a little longer.
@@ -141,9 +143,15 @@ impl Follower {
         }
     }
 
-    /// A third of the staleness allowed: two reports may be lost before the view is stale.
+    /// A third of the staleness allowed, so that a report that is lost can be repeated in time.
     pub(super) fn report_interval(&self) -> Duration {
         (self.config.max_staleness / 3).max(REPORT_SPACING)
+    }
+
+    /// How long an answer is worth waiting for. One that takes longer than half the staleness allowed
+    /// could not keep the view fresh; one that was lost must be given up while there is time for another.
+    fn report_patience(&self) -> Duration {
+        (self.config.max_staleness / 2).max(LEAST_PATIENCE)
     }
 
     pub(super) fn send_report(&mut self, now: Moment, out: &mut Vec<Output>) {
@@ -154,7 +162,7 @@ impl Follower {
         let report = self.compose_report(nonce.clone(), now.mono);
         let (position, canaries) = (report.position, report.canaries.len());
         let request = Request::Report { id: self.config.id.clone(), report: Box::new(report) };
-        let deadline = now.mono.plus(request.timeout() + TIMEOUT_GRACE);
+        let deadline = now.mono.plus(self.report_patience().min(request.timeout() + TIMEOUT_GRACE));
         self.reports.in_air = Some(Flight { nonce, emitted: now.mono, position, canaries, deadline });
         self.reports.soon = false;
         self.reports.due = now.mono.plus(self.report_interval());

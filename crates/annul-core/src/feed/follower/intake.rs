@@ -78,15 +78,14 @@ impl Follower {
             self.set_fault(fault);
             return Ok(());
         }
-        let other_hash_key = self.trusted.as_ref().is_some_and(|trusted| trusted.hash_key != introduction.hash_key)
-            && self.place.is_some();
-        self.needs_snapshot |= other_hash_key;
-        self.writer.set_hash_key(introduction.hash_key.clone());
-        self.trusted = Some(Trusted {
-            feed_key: introduction.feed_key.clone(),
-            hash_key: introduction.hash_key.clone(),
-            log: Some(head.log),
-        });
+        // What the view holds was hashed with the key before. Probed with another it would seem to hold
+        // nothing, so the new key waits for the snapshot that was hashed with it.
+        let held = self.trusted.as_ref().filter(|_| self.place.is_some()).map(|trusted| trusted.hash_key.clone());
+        let hash_key = held.unwrap_or_else(|| introduction.hash_key.clone());
+        self.next_hash_key = (hash_key != introduction.hash_key).then(|| introduction.hash_key.clone());
+        self.needs_snapshot |= self.next_hash_key.is_some();
+        self.writer.set_hash_key(hash_key.clone());
+        self.trusted = Some(Trusted { feed_key: introduction.feed_key.clone(), hash_key, log: Some(head.log) });
         self.introduced = true;
         self.reports.soon = true;
         self.behind_log = true;
@@ -156,6 +155,10 @@ impl Follower {
             }
         }
         self.place = Some(Place { at: snapshot.at, chain: snapshot.chain, epoch: snapshot.epoch });
+        if let (Some(trusted), Some(hash_key)) = (&mut self.trusted, self.next_hash_key.take()) {
+            self.writer.set_hash_key(hash_key.clone());
+            trusted.hash_key = hash_key;
+        }
         if self.fault.as_ref().is_some_and(|fault| fault.is_over_at(snapshot.at)) {
             self.clear_fault();
         }
@@ -201,6 +204,13 @@ impl Follower {
 
     /// Verifies and applies a frame; says whether it brought records.
     fn take_frame(&mut self, bytes: &[u8], out: &mut Vec<Output>) -> Result<bool, FeedError> {
+        let taken = self.apply_frame(bytes, out);
+        // A genuine frame ends a fault of the feed, but not one of what is configured here.
+        self.check_settings();
+        taken
+    }
+
+    fn apply_frame(&mut self, bytes: &[u8], out: &mut Vec<Output>) -> Result<bool, FeedError> {
         let (key, log) = self.verifier()?;
         let Some(place) = self.place else { return Ok(false) };
         let frame = Frame::from_bytes(bytes)?.verify(&key, &log, place.at, place.chain)?;
@@ -248,7 +258,9 @@ impl Follower {
     pub(super) fn check_settings(&mut self) {
         let Some(settings) = self.writer.view().settings() else { return };
         let configured = self.config.leeway.as_secs();
-        let hash_key = self.trusted.as_ref().map(|trusted| trusted.hash_key.id());
+        // While another key waits for its snapshot, the settings held here rightly name the one before.
+        let settled = self.trusted.as_ref().filter(|_| self.next_hash_key.is_none());
+        let hash_key = settled.map(|trusted| trusted.hash_key.id());
         let fault = if settings.issuer != self.config.issuer {
             Some(Fault::Issuer { named: settings.issuer.clone() })
         } else if configured > settings.max_leeway {
@@ -356,7 +368,13 @@ impl Follower {
             return Err(FeedError::Diverged { at: place.at });
         }
         // The request left no earlier than it was handed out; the earlier moment is the safe one.
-        let proven = sent.min(flight.emitted).minus(answer.age);
+        let asked = sent.min(flight.emitted);
+        if answer.age > asked.0 {
+            // Older than this clock, which began with the machine: set to its beginning, the proof
+            // would look younger than it is.
+            return Ok(());
+        }
+        let proven = asked.minus(answer.age);
         let elapsed = now.mono.since(proven);
         let wall = now.wall.minus(elapsed.as_secs() + u64::from(elapsed.subsec_nanos() > 0));
         self.writer.confirm(head.at, proven, wall);

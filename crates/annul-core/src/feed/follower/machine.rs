@@ -24,6 +24,8 @@ pub struct Follower {
     pub(super) writer: ViewWriter,
     pub(super) draw: Draw,
     pub(super) trusted: Option<Trusted>,
+    /// Another hash key than the view's, until the snapshot that was hashed with it is taken.
+    pub(super) next_hash_key: Option<HashKey>,
     pub(super) introduced: bool,
     pub(super) place: Option<Place>,
     pub(super) fault: Option<Fault>,
@@ -48,6 +50,7 @@ pub struct Follower {
 /// What is pinned: how the feed is verified, and how targets are hashed.
 pub(super) struct Trusted {
     pub(super) feed_key: FeedKey,
+    /// What the view's cells were hashed with.
     pub(super) hash_key: HashKey,
     /// The log's id; unknown only between reading a state without a view and the introduction.
     pub(super) log: Option<String>,
@@ -134,6 +137,7 @@ impl Follower {
             config,
             writer,
             trusted: None,
+            next_hash_key: None,
             introduced: false,
             place: None,
             fault: None,
@@ -284,6 +288,8 @@ impl Follower {
         let restored =
             stored.map_or(Ok(()), |bytes| StoredState::from_bytes(&bytes).and_then(|state| self.restore(state)));
         if let Err(reason) = restored {
+            // A view that could not hold it has halted; it is as empty as before, and starts anew.
+            self.writer.resume();
             out.push(Output::Discarded { reason });
         }
         self.persist.position = self.position();

@@ -316,7 +316,7 @@ impl Replicas {
             let applied = replica.report.position.is_some_and(|position| position >= at);
             let over = replica.has_run_out(acknowledged.at, now);
             let connected = now.since(replica.heard) <= replica.longest_age();
-            let missed_two = now.since(replica.heard) > Duration::from_secs(replica.report.interval) * 2;
+            let missed_two = now.since(replica.heard) > Duration::from_secs(replica.report.interval).saturating_mul(2);
             let done = over || (applied && replica.report.unlisted == 0);
             confirmation.applied += usize::from(applied);
             confirmation.connected += usize::from(connected);

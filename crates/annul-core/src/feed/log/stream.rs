@@ -49,6 +49,9 @@ pub enum StreamStep {
 /// A token that verifiers judge by their ordinary path and never act on.
 pub(super) struct Canary {
     number: u64,
+    /// The log's newest position when it came. It goes to no stream before the records up to there:
+    /// it asks whether they are in effect.
+    at: Position,
     event: Arc<[u8]>,
 }
 
@@ -64,14 +67,19 @@ impl FeedLog {
     }
 
     /// What the stream gets next. Heartbeats go only to a cursor that has been given everything, so
-    /// none ever speaks of more than it delivered.
+    /// none ever speaks of more than it delivered; a canary only to one that has been given every
+    /// record from before it.
     pub fn stream(&self, cursor: &mut StreamCursor, now: Moment) -> StreamStep {
-        if let Some(canary) = self.canaries.iter().find(|canary| canary.number > cursor.canary) {
+        let ask = Ask { after: cursor.at, chain: cursor.chain, limit: FRAME_RECORDS };
+        let cut = self.cut(&ask, now);
+        let next_canary = self.canaries.iter().find(|canary| canary.number > cursor.canary);
+        if let (Cut::Frame { .. } | Cut::Nothing { .. }, Some(canary)) = (&cut, next_canary)
+            && canary.at <= cursor.at
+        {
             cursor.canary = canary.number;
             return StreamStep::Send(canary.event.to_vec());
         }
-        let ask = Ask { after: cursor.at, chain: cursor.chain, limit: FRAME_RECORDS };
-        match self.cut(&ask, now) {
+        match cut {
             Cut::Frame { lines, head, at, chain } => {
                 cursor.moved(at, chain, now.mono.plus(self.config.heartbeat));
                 StreamStep::Send(frame_event(lines, &head, at))
@@ -121,7 +129,8 @@ impl FeedLog {
         if self.canaries.len() == Report::MAX_CANARIES {
             self.canaries.pop_front();
         }
-        self.canaries.push_back(Canary { number, event: SseEvent::new("canary", data).to_bytes().into() });
+        let event = SseEvent::new("canary", data).to_bytes().into();
+        self.canaries.push_back(Canary { number, at: self.point().at, event });
     }
 }
 
