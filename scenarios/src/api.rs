@@ -31,6 +31,11 @@ impl Client {
         Self { http: http(), url: url.to_owned(), id: id.to_owned(), secret: secret.to_owned() }
     }
 
+    /// Where the server listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The client id.
     pub fn id(&self) -> &str {
         &self.id
@@ -44,6 +49,19 @@ impl Client {
     /// `POST path` with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// `POST path` with a JSON body; `None` when the line broke, so that nobody knows what became of it.
+    pub async fn try_post(&self, path: &str, body: Value) -> Option<Answer> {
+        let request = self.http.post(format!("{}{path}", self.url)).basic_auth(&self.id, Some(&self.secret));
+        Answer::whole(request.json(&body).send().await.ok()?).await
+    }
+
+    /// `POST path` with these bytes, said to be JSON.
+    pub async fn post_bytes(&self, path: &str, body: Vec<u8>) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.url)).basic_auth(&self.id, Some(&self.secret));
+        let request = request.header("content-type", "application/json").body(body);
+        Answer::of(request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"))).await
     }
 
     /// `PUT path` with a JSON body.
@@ -62,7 +80,7 @@ impl Client {
     }
 
     /// The body at `path` as text.
-    pub(crate) async fn text(&self, path: &str) -> String {
+    pub async fn text(&self, path: &str) -> String {
         let request = self.http.get(format!("{}{path}", self.url)).basic_auth(&self.id, Some(&self.secret));
         let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
@@ -82,10 +100,15 @@ impl Client {
 impl Answer {
     /// Reads a response to its end.
     pub async fn of(response: reqwest::Response) -> Self {
+        Self::whole(response).await.expect("the body arrives")
+    }
+
+    /// Reads a response to its end, if it has one.
+    async fn whole(response: reqwest::Response) -> Option<Self> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = response.bytes().await.expect("the body arrives");
-        Self { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+        let body = response.bytes().await.ok()?;
+        Some(Self { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
     }
 
     /// This answer, which must have `status`.

@@ -1,25 +1,40 @@
 //! A running `annul serve`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::api::{Answer, Client, http};
-use crate::process::{Process, binary};
+use crate::process::{Process, append_to, binary};
 
 /// The issuer every scenario's authority signs as.
 pub const ISSUER: &str = "https://auth.scenario.example";
 /// The audience of its tokens.
 pub const AUDIENCE: &str = "api";
 
+/// How an authority is started, where the ordinary way will not do.
+#[derive(Clone, Debug, Default)]
+pub struct Launch {
+    /// Appended to its `annul.toml`, in the section `[tokens]`.
+    pub settings: String,
+    /// The directory of configuration and data; one of its own where there is none.
+    pub home: Option<PathBuf>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+    /// The file that its standard error is appended to.
+    pub log: Option<PathBuf>,
+}
+
 /// An authority in its own data directory.
 pub struct Authority {
     process: Process,
-    data: TempDir,
-    settings: String,
+    launch: Launch,
+    home: PathBuf,
     admin: Client,
+    _temporary: Option<TempDir>,
 }
 
 impl Authority {
@@ -30,15 +45,31 @@ impl Authority {
 
     /// Starts an authority with `settings` appended to its `annul.toml`.
     pub fn start_with(settings: &str) -> Self {
-        let data = tempfile::tempdir().expect("a temporary directory");
-        let settings = format!("[tokens]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\n{settings}");
-        let process = Self::spawn(data.path(), &settings, "127.0.0.1:0");
-        let admin = admin_of(&process, data.path());
-        Self { process, data, settings, admin }
+        Self::launch(Launch { settings: settings.to_owned(), ..Launch::default() })
     }
 
-    fn spawn(data: &Path, settings: &str, listen: &str) -> Process {
-        let config = data.join("annul.toml");
+    /// Starts an authority as described.
+    pub fn launch(launch: Launch) -> Self {
+        let temporary = launch.home.is_none().then(|| tempfile::tempdir().expect("a temporary directory"));
+        let home = launch.home.clone().or_else(|| Some(temporary.as_ref()?.path().to_owned())).expect("one of the two");
+        let process = Self::spawn(&launch, &home, "127.0.0.1:0");
+        let admin = admin_of(&process, &home);
+        Self { process, launch, home, admin, _temporary: temporary }
+    }
+
+    fn spawn(launch: &Launch, home: &Path, listen: &str) -> Process {
+        let mut command = Self::command(home, &launch.settings, listen);
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(log) = &launch.log {
+            command.stderr(append_to(log));
+        }
+        Process::listening(&mut command)
+    }
+
+    /// `annul serve` in `home`, with `settings` written to its `annul.toml`.
+    pub fn command(home: &Path, settings: &str, listen: &str) -> Command {
+        let config = home.join("annul.toml");
+        let settings = format!("[tokens]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\n{settings}");
         std::fs::write(&config, settings).expect("write annul.toml");
         let mut command = Command::new(binary("annul"));
         command
@@ -47,9 +78,23 @@ impl Authority {
             .arg("--config")
             .arg(&config)
             .arg("--data")
-            .arg(data.join("annul-data"))
+            .arg(home.join("annul-data"))
             .env_remove("ANNUL_URL");
-        Process::listening(&mut command)
+        command
+    }
+
+    /// Asks it to end, with SIGINT, and returns its exit code; `None` when the signal killed it.
+    pub fn interrupt(&mut self) -> Option<i32> {
+        self.process.signal("INT");
+        self.ended()
+    }
+
+    /// The exit code of an authority that was asked to end; `None` when a signal killed it.
+    ///
+    /// # Panics
+    /// If it still runs after half a minute.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.process.ended_within(Duration::from_secs(30)).code()
     }
 
     /// Ends it with SIGKILL.
@@ -60,7 +105,9 @@ impl Authority {
     /// Starts it again on the same address and data.
     pub fn restart(&mut self) {
         let listen = self.url().trim_start_matches("http://").to_owned();
-        self.process = Self::spawn(self.data.path(), &self.settings, &listen);
+        self.process = Self::spawn(&self.launch, &self.home, &listen);
+        // A new client: the old one may still hold connections to the process that is gone.
+        self.admin = admin_of(&self.process, &self.home);
     }
 
     /// Where it listens.
@@ -74,8 +121,13 @@ impl Authority {
     }
 
     /// The directory that holds everything it stores.
-    pub fn data(&self) -> std::path::PathBuf {
-        self.data.path().join("annul-data")
+    pub fn data(&self) -> PathBuf {
+        self.home.join("annul-data")
+    }
+
+    /// The directory that holds its configuration and, below, its data.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// A client with every scope.

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::authority::{AUDIENCE, Authority};
 
-/// A foreign issuer with one Ed25519 key.
+/// A foreign issuer with one key.
 pub struct ForeignIssuer {
     name: String,
     key: EncodingKey,
-    public: Value,
+    header: Header,
 }
 
 impl ForeignIssuer {
@@ -32,15 +32,25 @@ impl ForeignIssuer {
             "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "idp-1",
             "x": URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
         });
-        let issuer = Self { name: Self::NAME.to_owned(), key: EncodingKey::from_ed_der(pkcs8.as_ref()), public };
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some("idp-1".to_owned());
+        let issuer = Self { name: Self::NAME.to_owned(), key: EncodingKey::from_ed_der(pkcs8.as_ref()), header };
         let mut registration = json!({
-            "issuer": issuer.name, "jwks": {"keys": [issuer.public]}, "longest_life": 3600, "requires_jti": false,
+            "issuer": issuer.name, "jwks": {"keys": [public]}, "longest_life": 3600, "requires_jti": false,
         });
         for (name, value) in changes.as_object().expect("changes are an object") {
             registration[name] = value.clone();
         }
         authority.admin().post("/v1/issuers", registration).await.expect_status(201);
         issuer
+    }
+
+    /// An issuer that shares one HS256 secret with its services and names no `kid`.
+    pub async fn register_with_secret(authority: &Authority, secret: &str) -> Self {
+        let name = Self::NAME.to_owned();
+        let registration = json!({"issuer": name, "jwks": {"keys": []}, "longest_life": 3600, "requires_jti": false});
+        authority.admin().post("/v1/issuers", registration).await.expect_status(201);
+        Self { name, key: EncodingKey::from_secret(secret.as_bytes()), header: Header::new(Algorithm::HS256) }
     }
 
     /// The issuer's name.
@@ -64,9 +74,7 @@ impl ForeignIssuer {
                 members.insert(name.clone(), value.clone());
             }
         }
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some("idp-1".to_owned());
-        jsonwebtoken::encode(&header, &all, &self.key).expect("the other library signs")
+        jsonwebtoken::encode(&self.header, &all, &self.key).expect("the other library signs")
     }
 }
 

@@ -6,12 +6,18 @@
 
 mod api;
 mod authority;
+mod command;
 mod foreign;
+mod gateway;
 mod process;
+mod proxy;
 mod service;
 
 pub use api::{Answer, Client};
-pub use authority::{AUDIENCE, Authority, ISSUER};
+pub use authority::{AUDIENCE, Authority, ISSUER, Launch};
+pub use command::{Cli, Ran};
 pub use foreign::{ForeignIssuer, now};
-pub use process::Process;
+pub use gateway::{Gateway, GatewayOptions};
+pub use process::{Process, binary};
+pub use proxy::Proxy;
 pub use service::{Seen, Service, ServiceOptions};

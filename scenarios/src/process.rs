@@ -1,14 +1,17 @@
 //! A child process that ends with its handle.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a process may take to say where it listens. A debug build on a busy machine with two
 /// cores hashes its first credential within it many times over.
 const START: Duration = Duration::from_secs(60);
+
+/// How often a process is looked at while waiting for its end.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// A running process and the address it printed.
 #[derive(Debug)]
@@ -56,6 +59,28 @@ impl Process {
         self.child.id()
     }
 
+    /// Sends it a signal by name: `INT`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "process {} takes no SIG{name}", self.id());
+    }
+
+    /// How it ended.
+    ///
+    /// # Panics
+    /// If it still runs after `bound`.
+    pub fn ended_within(&mut self, bound: Duration) -> ExitStatus {
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(asked.elapsed() < bound, "process {} still runs after {bound:?}", self.id());
+            #[expect(clippy::disallowed_methods, reason = "between two looks at a state that is waited for with a bound")]
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
     /// Ends it with SIGKILL, as a power cut would, and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -81,10 +106,16 @@ impl Drop for Process {
 ///
 /// # Panics
 /// If it has not been built.
-pub(crate) fn binary(name: &str) -> PathBuf {
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
     let path = folder.join(name);
     assert!(path.exists(), "{} is missing; build it first: cargo build --workspace", path.display());
     path
+}
+
+/// A file opened to be appended to, as a process's standard error.
+pub(crate) fn append_to(path: &Path) -> Stdio {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    file.unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
 }

@@ -1,5 +1,6 @@
 //! A running service: a process of its own that embeds the public `annul` crate.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::api::{Answer, http};
 use crate::authority::{AUDIENCE, Authority, ISSUER};
-use crate::process::{Process, binary};
+use crate::process::{Process, append_to, binary};
 
 /// How often a state is looked at while waiting for it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -29,6 +30,14 @@ pub struct ServiceOptions {
     pub audience: String,
     /// A foreign issuer it accepts as well, for the same audience.
     pub foreign_issuer: Option<String>,
+    /// A secret it shares with that foreign issuer: its name and its text.
+    pub foreign_secret: Option<(String, String)>,
+    /// Whether that address is a relay's, so that its age is added and the feed key has to be given.
+    pub through_relay: bool,
+    /// The fingerprint of the one feed key it believes.
+    pub feed_key: Option<String>,
+    /// The file with the certificates it trusts for the authority, in place of the system's.
+    pub tls_root: Option<PathBuf>,
     /// Where it keeps its view across restarts.
     pub state_dir: Option<String>,
     /// How old its view may be, in milliseconds.
@@ -37,6 +46,44 @@ pub struct ServiceOptions {
     pub revoked_status: u16,
     /// Bytes its cache of verified facts may take.
     pub cache_bytes: u64,
+    /// Variables of its process's environment.
+    #[serde(skip)]
+    pub environment: Vec<(String, String)>,
+    /// The file that its standard error is appended to.
+    #[serde(skip)]
+    pub log: Option<PathBuf>,
+}
+
+impl ServiceOptions {
+    /// A service that follows what listens at `url` and keeps nothing on disk.
+    pub fn new(name: &str, url: &str, credential: (String, String)) -> Self {
+        Self {
+            name: name.to_owned(),
+            authority: url.to_owned(),
+            credential,
+            issuer: ISSUER.to_owned(),
+            audience: AUDIENCE.to_owned(),
+            foreign_issuer: None,
+            foreign_secret: None,
+            through_relay: false,
+            feed_key: None,
+            tls_root: None,
+            state_dir: None,
+            max_staleness_ms: 10_000,
+            revoked_status: 401,
+            cache_bytes: 1 << 20,
+            environment: Vec::new(),
+            log: None,
+        }
+    }
+
+    /// The service's process, not started yet.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(binary("scenario-service"));
+        command.arg(serde_json::to_string(self).expect("options are JSON"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
 }
 
 /// What a client saw of one request.
@@ -73,23 +120,25 @@ impl Service {
             )
             .await
             .expect_status(201);
-        let state = tempfile::tempdir().expect("a temporary directory");
-        let mut options = ServiceOptions {
-            name: name.to_owned(),
-            authority: authority.url().to_owned(),
-            credential: (client.text("client_id").to_owned(), client.text("client_secret").to_owned()),
-            issuer: ISSUER.to_owned(),
-            audience: AUDIENCE.to_owned(),
-            foreign_issuer: None,
-            state_dir: Some(state.path().to_string_lossy().into_owned()),
-            max_staleness_ms: 10_000,
-            revoked_status: 401,
-            cache_bytes: 1 << 20,
-        };
-        change(&mut options);
-        let service = Self { process: spawn(&options), options, http: http(), state };
+        let credential = (client.text("client_id").to_owned(), client.text("client_secret").to_owned());
+        let service = Self::launch(name, authority.url(), credential, change);
         service.ready().await;
         service
+    }
+
+    /// Starts a service that follows what listens at `url` with a credential that exists; it need not
+    /// become fresh.
+    pub fn launch(
+        name: &str,
+        url: &str,
+        credential: (String, String),
+        change: impl FnOnce(&mut ServiceOptions),
+    ) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let mut options = ServiceOptions::new(name, url, credential);
+        options.state_dir = Some(state.path().to_string_lossy().into_owned());
+        change(&mut options);
+        Self { process: spawn(&options), options, http: http(), state }
     }
 
     /// Ends it with SIGKILL.
@@ -100,6 +149,16 @@ impl Service {
     /// Starts it again with the same options and the same state; it need not become fresh.
     pub fn restart(&mut self) {
         self.process = spawn(&self.options);
+    }
+
+    /// The directory in which it keeps its view.
+    pub fn state_dir(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// What it was started with.
+    pub const fn options(&self) -> &ServiceOptions {
+        &self.options
     }
 
     /// The process.
@@ -268,7 +327,9 @@ fn parse(position: &str) -> (u32, u64) {
 }
 
 fn spawn(options: &ServiceOptions) -> Process {
-    let mut command = Command::new(binary("scenario-service"));
-    command.arg(serde_json::to_string(options).expect("options are JSON"));
+    let mut command = options.command();
+    if let Some(log) = &options.log {
+        command.stderr(append_to(log));
+    }
     Process::listening(&mut command)
 }

@@ -1,18 +1,16 @@
 //! Built-in accounts, for those who have no login of their own.
 
-use annul_core::algebra::{Cutoff, Reach};
-use annul_core::target::TargetKind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::bounds;
 use crate::error::{Thing, VerbError};
-use crate::model::{Account, NewRevocation};
+use crate::model::Account;
 use crate::revocations::Revoked;
 use crate::secret::Secret;
 use crate::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
-use crate::store::{MAX_PAGE, Revoke};
+use crate::store::MAX_PAGE;
 use crate::tokens::CANARY;
 
 /// The client of sessions that a login opened.
@@ -90,8 +88,10 @@ impl Authority {
             password,
             created: self.clock().millis(),
         };
-        self.store().add_account(caller.act("account.create", None), account.clone()).await?;
-        Ok(answer(account))
+        let username = account.username.clone();
+        self.store().add_account(caller.act("account.create", None), account).await?;
+        // Read, for a repetition is answered with the account that the first attempt made.
+        self.account(&username).await
     }
 
     /// Logs in with name and password: opens a session and issues its first token. A name that does
@@ -151,31 +151,18 @@ impl Authority {
         username: &str,
         request: PasswordRequest,
     ) -> Result<Revoked, VerbError> {
-        let account = self.find_account(username).await?.ok_or_else(|| unknown(username))?;
+        self.find_account(username).await?.ok_or_else(|| unknown(username))?;
         let password = self.passwords().hash(request.password).await?;
-        self.store().set_password(caller.step("account.password", None), username, password).await?;
-        self.end_all(caller, &account.subject, "account.password", "password changed").await
+        let act = caller.act("account.password", Some("password changed".to_owned()));
+        let appended = self.store().set_password(act, username, password).await?;
+        self.revoked(appended).await
     }
 
     /// Deletes an account and ends every session of it.
     pub async fn delete_account(&self, caller: &Caller, username: &str) -> Result<Revoked, VerbError> {
-        let account = self.find_account(username).await?.ok_or_else(|| unknown(username))?;
-        self.store().remove_account(caller.step("account.delete", None), username).await?;
-        self.end_all(caller, &account.subject, "account.delete", "account deleted").await
-    }
-
-    async fn end_all(&self, caller: &Caller, subject: &str, action: &str, reason: &str) -> Result<Revoked, VerbError> {
-        let reason = Some(reason.to_owned());
-        let revocation = NewRevocation {
-            target: self.own_target(TargetKind::Subject, subject)?,
-            cutoff: Cutoff::Now,
-            reach: Reach::Both,
-            exp: None,
-            until: None,
-            reason: reason.clone(),
-        };
-        let revoke = Revoke { revocations: vec![revocation], keep: None };
-        let appended = self.store().revoke(caller.act(action, reason), revoke).await?;
+        bounds::name("username", username).map_err(|_| unknown(username))?;
+        let act = caller.act("account.delete", Some("account deleted".to_owned()));
+        let appended = self.store().remove_account(act, username).await?;
         self.revoked(appended).await
     }
 

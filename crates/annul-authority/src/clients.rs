@@ -5,8 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use annul_core::algebra::{Cutoff, Reach};
-use annul_core::target::{Target, TargetKind};
 use annul_core::time::UnixMillis;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,11 +15,10 @@ use utoipa::ToSchema;
 use crate::accounts::LOGIN_CLIENT;
 use crate::authority::{Authority, Caller};
 use crate::bounds;
-use crate::error::{Thing, VerbError};
-use crate::model::{ClientRecord, NewRevocation};
+use crate::error::VerbError;
+use crate::model::ClientRecord;
 use crate::random;
 use crate::secret::Secret;
-use crate::store::Revoke;
 use crate::tokens::CANARY;
 
 /// The client that the first start makes.
@@ -35,7 +32,7 @@ const SECRET_PREFIX: &str = "annul_cs_";
 /// Scopes of one client.
 const MAX_SCOPES: usize = 64;
 /// Client ids that are ours.
-const TAKEN: [&str; 2] = [LOGIN_CLIENT, CANARY];
+const TAKEN: [&str; 3] = [LOGIN_CLIENT, CANARY, Caller::SYSTEM];
 
 /// A client that proved who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,12 +114,14 @@ impl Authority {
         request: ClientRequest,
     ) -> Result<ClientSecretAnswer, VerbError> {
         bounds::name("client_id", &request.client_id)?;
-        if TAKEN.contains(&request.client_id.as_str()) {
+        // The audit names users as `subject:NAME` and the authority as `annul`: no client may pass for them.
+        if TAKEN.contains(&request.client_id.as_str()) || request.client_id.starts_with(Caller::SUBJECT) {
             let why = "is the authority's own".to_owned();
             return Err(VerbError::Invalid { member: "client_id", why });
         }
         let scopes = checked_scopes(request.scopes)?;
-        let (record, client_secret) = new_client(request.client_id, scopes, self.clock().millis())?;
+        let client_secret = new_secret()?;
+        let record = record(request.client_id, scopes, &client_secret, self.clock().millis());
         let (client_id, scopes) = (record.client_id.clone(), record.scopes.clone());
         // Without idempotency: the secret of a first attempt is nowhere to be repeated from.
         self.store().add_client(caller.step("client.create", None), record).await?;
@@ -145,37 +144,36 @@ impl Authority {
         let _one_at_a_time = self.signing_lock().write().await;
         let clients = self.store().clients().await?;
         let is_admin = |record: &ClientRecord| record.scopes.iter().any(|scope| scope == ADMIN_SCOPE);
-        let client = clients.iter().find(|record| record.client_id == client_id);
-        let client = client.ok_or_else(|| VerbError::Unknown { what: Thing::Client, name: client_id.to_owned() })?;
-        if is_admin(client) && clients.iter().filter(|record| is_admin(record)).count() == 1 {
+        let others = clients.iter().filter(|record| record.client_id != client_id);
+        // One that is not there is left to the store, which knows a repetition by its key.
+        let is_last = clients.iter().any(|record| record.client_id == client_id && is_admin(record))
+            && !others.into_iter().any(is_admin);
+        if is_last {
             return Err(VerbError::LastAdmin { client: client_id.to_owned() });
         }
-        self.store().remove_client(caller.act("client.delete", None), client_id).await?;
-        let own_tokens = Target::two(self.issuer(), TargetKind::SubjectClient, client_id, client_id)
-            .map_err(|error| VerbError::Target { text: client_id.to_owned(), error })?;
-        let revocation = NewRevocation {
-            target: own_tokens,
-            cutoff: Cutoff::Now,
-            reach: Reach::Access,
-            exp: None,
-            until: None,
-            reason: Some("client deleted".to_owned()),
-        };
-        let revoke = Revoke { revocations: vec![revocation], keep: None };
-        self.store().revoke(caller.step("client.delete", None), revoke).await?;
+        self.store().remove_client(caller.act("client.delete", Some("client deleted".to_owned())), client_id).await?;
         Ok(())
     }
 }
 
-/// The administrator's client of a new log.
-pub(crate) fn new_admin(now: UnixMillis) -> Result<(ClientRecord, Secret), VerbError> {
-    new_client(ADMIN.to_owned(), OWN_SCOPES.map(str::to_owned).to_vec(), now)
+/// The administrator's client of a new log, with the secret it is given.
+pub(crate) fn admin_record(secret: &Secret, now: UnixMillis) -> ClientRecord {
+    record(ADMIN.to_owned(), OWN_SCOPES.map(str::to_owned).to_vec(), secret, now)
 }
 
-fn new_client(client_id: String, scopes: Vec<String>, now: UnixMillis) -> Result<(ClientRecord, Secret), VerbError> {
-    let secret = Secret::new(format!("{SECRET_PREFIX}{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()?)));
-    let record = ClientRecord { client_id, secret_hash: secret_hash(secret.expose()).to_vec(), scopes, created: now };
-    Ok((record, secret))
+/// A new secret.
+pub(crate) fn new_secret() -> Result<Secret, VerbError> {
+    Ok(Secret::new(format!("{SECRET_PREFIX}{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()?))))
+}
+
+/// Whether a text could be a secret that was made here.
+pub(crate) fn is_secret(text: &str) -> bool {
+    let random = text.strip_prefix(SECRET_PREFIX).and_then(|encoded| URL_SAFE_NO_PAD.decode(encoded).ok());
+    random.is_some_and(|bytes| bytes.len() == 32)
+}
+
+fn record(client_id: String, scopes: Vec<String>, secret: &Secret, now: UnixMillis) -> ClientRecord {
+    ClientRecord { client_id, secret_hash: secret_hash(secret.expose()).to_vec(), scopes, created: now }
 }
 
 /// A secret of 256 random bits needs no slow hash: nobody can try them all.

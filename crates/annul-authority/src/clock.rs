@@ -20,37 +20,50 @@ pub trait TimeSource: Send + Sync {
 
 /// A handle on the clock; clones read the same one.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn TimeSource>);
+pub struct Clock {
+    source: Arc<dyn TimeSource>,
+    /// The latest wall time that was read.
+    latest: Arc<AtomicU64>,
+}
 
 impl Clock {
     /// The machine's clocks.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(SystemClock { started: Instant::now() }))
+        Self::from_source(Arc::new(SystemClock { started: Instant::now() }))
     }
 
     /// A clock of the caller's making.
     #[must_use]
     pub fn from_source(source: Arc<dyn TimeSource>) -> Self {
-        Self(source)
+        Self { source, latest: Arc::new(AtomicU64::new(0)) }
     }
 
     /// The wall clock in milliseconds: the resolution of a commit.
     #[must_use]
     pub fn millis(&self) -> UnixMillis {
-        self.0.wall()
+        let now = self.source.wall();
+        self.latest.fetch_max(now.0, Ordering::Relaxed);
+        now
+    }
+
+    /// The latest that the wall clock has ever read here. Tokens may carry times up to it, also when
+    /// the clock has stepped back since.
+    #[must_use]
+    pub fn latest(&self) -> UnixMillis {
+        self.millis().max(UnixMillis(self.latest.load(Ordering::Relaxed)))
     }
 
     /// The wall clock in whole seconds: the resolution of a token.
     #[must_use]
     pub fn seconds(&self) -> UnixSeconds {
-        self.0.wall().floor()
+        self.millis().floor()
     }
 
     /// The clock that only moves forward.
     #[must_use]
     pub fn mono(&self) -> Monotonic {
-        self.0.mono()
+        self.source.mono()
     }
 
     /// Both clocks at once.
@@ -116,5 +129,21 @@ impl TimeSource for ManualClock {
 
     fn mono(&self) -> Monotonic {
         Monotonic(Duration::from_millis(self.mono.load(Ordering::SeqCst)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_time_stays_when_the_clock_steps_back() {
+        let source = ManualClock::at(UnixMillis(10_000));
+        let clock = Clock::from_source(source.clone());
+        assert_eq!(clock.clone().seconds(), UnixSeconds(10));
+        source.set_wall(UnixMillis(4_000));
+        assert_eq!((clock.millis(), clock.latest()), (UnixMillis(4_000), UnixMillis(10_000)));
+        source.set_wall(UnixMillis(12_000));
+        assert_eq!(clock.latest(), UnixMillis(12_000));
     }
 }

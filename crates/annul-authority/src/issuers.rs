@@ -131,6 +131,7 @@ impl Authority {
                 });
             }
         };
+        let _one_at_a_time = self.issuers_lock().lock().await;
         let keys = self.read_keys(&request.issuer, &document).await?;
         let config = IssuerConfig {
             record: IssuerRecord {
@@ -152,16 +153,22 @@ impl Authority {
         Ok(answer(&config, keys.left_out, Some(appended.head)))
     }
 
-    /// Takes an issuer's key set as it was just fetched. It is published even when the keys are the
+    /// Takes an issuer's key set as it was just fetched from `uri`, if that is still its place. It is published even when the keys are the
     /// same, for verifiers must hear that they were fetched in time.
     ///
     /// # Errors
     /// When the document cannot be used, the keys that are known stay.
-    pub async fn refresh_issuer(&self, issuer: &str, fetched: Vec<u8>) -> Result<IssuerAnswer, VerbError> {
-        let standing = self.standing();
-        let known = standing.foreign.get(issuer).ok_or_else(|| unknown(issuer))?;
+    pub async fn refresh_issuer(&self, issuer: &str, uri: &str, fetched: Vec<u8>) -> Result<IssuerAnswer, VerbError> {
+        // Read under the lock and from the store: an issuer that was removed or replaced while its keys
+        // were on their way must not come back as it was.
+        let _one_at_a_time = self.issuers_lock().lock().await;
+        let known = self.store().issuers().await?;
+        let mut config =
+            known.into_iter().find(|config| config.record.issuer == issuer).ok_or_else(|| unknown(issuer))?;
+        if !matches!(&config.source, KeySource::Uri(known) if known == uri) {
+            return Err(unknown(issuer));
+        }
         let keys = self.read_keys(issuer, &fetched).await?;
-        let mut config = known.config.clone();
         let same = config.record.keys == keys.accepted;
         config.record.keys = keys.accepted;
         config.record.keys_due = self.keys_due(&config.source);
@@ -194,6 +201,7 @@ impl Authority {
 
     /// Accepts an issuer no more. Revocations against it are kept.
     pub async fn remove_issuer(&self, caller: &Caller, issuer: &str) -> Result<IssuerRemoved, VerbError> {
+        let _one_at_a_time = self.issuers_lock().lock().await;
         let appended = self.store().remove_issuer(caller.act("issuer.remove", None), issuer).await?;
         self.reload().await?;
         Ok(IssuerRemoved { issuer: issuer.to_owned(), position: appended.head })

@@ -82,7 +82,10 @@ impl JwksFetcher {
         };
         for issuer in due {
             let outcome = match self.fetch(&issuer.jwks_uri).await {
-                Ok(body) => authority.refresh_issuer(&issuer.issuer, body).await.map(|_| ()).map_err(|e| e.to_string()),
+                Ok(body) => {
+                    let refreshed = authority.refresh_issuer(&issuer.issuer, &issuer.jwks_uri, body).await;
+                    refreshed.map(|_| ()).map_err(|error| error.to_string())
+                }
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = outcome {

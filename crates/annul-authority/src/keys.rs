@@ -12,6 +12,7 @@ use annul_core::algebra::{Cutoff, Reach};
 use annul_core::position::Position;
 use annul_core::target::{Target, TargetKind};
 use annul_core::time::UnixMillis;
+use annul_core::token::{Key, KeySet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -113,7 +114,8 @@ impl Authority {
         let mut keys: Vec<KeyItem> =
             self.store().keys().await?.into_iter().map(|record| self.own_item(record)).collect();
         for (issuer, Foreign { keys: foreign, .. }) in &self.standing().foreign {
-            for key in foreign.iter() {
+            let secrets = self.secrets_of(issuer).into_iter().flat_map(KeySet::iter);
+            for key in foreign.iter().chain(secrets) {
                 let state = if self.is_killed(issuer, key.id()).await? { "killed" } else { "accepted" };
                 keys.push(KeyItem {
                     kid: key.kid().map(str::to_owned),
@@ -233,7 +235,8 @@ impl Authority {
             .foreign
             .get(issuer)
             .ok_or_else(|| VerbError::Unknown { what: Thing::Issuer, name: issuer.to_owned() })?;
-        let known = foreign.keys.iter().find(|key| key.kid() == Some(name) || key.id() == name);
+        let secrets = self.secrets_of(issuer).into_iter().flat_map(KeySet::iter);
+        let known = foreign.keys.iter().chain(secrets).find(|key| is_named(key, name));
         match known {
             Some(key) => target(key.id()),
             None if name.len() == THUMBPRINT || foreign.keys.is_empty() => target(name),
@@ -314,10 +317,10 @@ impl Authority {
         if standing.owns(kid) {
             return self.key_target(self.issuer(), kid);
         }
-        let mut owners = standing
-            .foreign
-            .iter()
-            .filter(|(_, foreign)| foreign.keys.iter().any(|key| key.kid() == Some(kid) || key.id() == kid));
+        let mut owners = standing.foreign.iter().filter(|(issuer, foreign)| {
+            let secrets = self.secrets_of(issuer).into_iter().flat_map(KeySet::iter);
+            foreign.keys.iter().chain(secrets).any(|key| is_named(key, kid))
+        });
         match (owners.next(), owners.next()) {
             (Some((issuer, _)), None) => self.key_target(issuer, kid),
             (Some(_), Some(_)) => Err(VerbError::KeyAmbiguous { kid: kid.to_owned() }),
@@ -349,6 +352,10 @@ impl Authority {
         let filter = RevocationFilter { target: Some(target), after: None, limit: 1 };
         Ok(!self.store().revocations(filter).await?.is_empty())
     }
+}
+
+fn is_named(key: &Key, name: &str) -> bool {
+    key.kid() == Some(name) || key.id() == name
 }
 
 fn in_state(records: &[KeyRecord], state: KeyState) -> Result<&KeyRecord, VerbError> {

@@ -29,15 +29,22 @@ pub(crate) struct Appender<'t> {
     limits: &'t Limits,
     log: LogState,
     commit: UnixMillis,
+    latest: UnixMillis,
     act: Act,
 }
 
 impl<'t> Appender<'t> {
     /// Opens the end of the log as the transaction sees it. `commit` is the time of the commit,
-    /// read inside the transaction.
-    pub(crate) fn begin(tables: &'t mut dyn Write, limits: &'t Limits, commit: UnixMillis, act: Act) -> Result<Self> {
+    /// read inside the transaction, `latest` the latest that any token may have been issued at.
+    pub(crate) fn begin(
+        tables: &'t mut dyn Write,
+        limits: &'t Limits,
+        commit: UnixMillis,
+        latest: UnixMillis,
+        act: Act,
+    ) -> Result<Self> {
         let log = tables.log()?;
-        Ok(Self { tables, limits, log, commit, act })
+        Ok(Self { tables, limits, log, commit, latest, act })
     }
 
     /// The log with all that was appended so far.
@@ -203,10 +210,12 @@ impl<'t> Appender<'t> {
     fn horizon(&self, issuer: &IssuerRow, new: &NewRevocation) -> Horizon {
         let settings = &self.log.settings;
         let skewed = self.commit.next_second().plus(issuer.record.skew);
+        // Tokens from when lives were longer, and those issued before the clock stepped back (I16).
         let outstanding = issuer.outstanding.0.saturating_sub(skewed.0);
+        let stepped_back = self.latest.floor().0.saturating_sub(self.commit.floor().0);
         Horizon {
             exp: new.exp,
-            longest_life: issuer.record.longest_life.max(outstanding),
+            longest_life: issuer.record.longest_life.saturating_add(stepped_back).max(outstanding),
             issuer_skew: issuer.record.skew,
             longest_session: issuer.longest_session,
             max_leeway: settings.max_leeway,

@@ -54,7 +54,7 @@ impl Metrics {
     /// A request was answered. `route` is the pattern, never the path: paths hold names.
     pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let labels = vec![
-            Label::new("method", method.to_owned()),
+            Label::new("method", known_method(method)),
             Label::new("route", route.to_owned()),
             Label::new("status", status.to_string()),
         ];
@@ -65,6 +65,12 @@ impl Metrics {
         if status == 429 {
             self.counter("annul_http_rate_limited_total", Vec::new()).increment(1);
         }
+    }
+
+    /// Folds what was measured since into the histograms. Without it, and without anyone who scrapes,
+    /// every single measurement would be kept.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
     }
 
     /// A client credential was missing or wrong.
@@ -96,7 +102,7 @@ impl Metrics {
     /// Everything, as text.
     #[must_use]
     pub fn render(&self) -> String {
-        self.handle.run_upkeep();
+        self.upkeep();
         self.handle.render()
     }
 
@@ -107,6 +113,12 @@ impl Metrics {
     fn gauge(&self, name: &'static str, labels: Vec<Label>) -> Gauge {
         self.recorder.register_gauge(&Key::from_parts(name, labels), &METADATA)
     }
+}
+
+/// A caller may make up as many methods as it likes, and each label is kept for good.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
 }
 
 impl Default for Metrics {
@@ -132,9 +144,13 @@ mod tests {
         metrics.revoked(2);
         metrics.snapshot();
         metrics.set("annul_feed_replicas", &[("state", "live")], 3.0);
+        metrics.request("BREW1", "none", 405, Duration::from_millis(1));
+        metrics.request("BREW2", "none", 405, Duration::from_millis(1));
         let text = metrics.render();
+        assert!(!text.contains("BREW"), "callers choose no labels");
         for line in [
             "annul_http_requests_total{method=\"GET\",route=\"/v1/keys\",status=\"200\"} 1",
+            "annul_http_requests_total{method=\"other\",route=\"none\",status=\"405\"} 2",
             "annul_http_rate_limited_total 1",
             "annul_revocations_total 2",
             "annul_feed_replicas{state=\"live\"} 3",

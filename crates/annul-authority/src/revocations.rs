@@ -295,6 +295,10 @@ impl Authority {
             if key.cutoff != Cutoff::Always || !key.reach.access() {
                 return Err(VerbError::Reach { what: "a key, which takes `always` and reaches access," });
             }
+            let thumbprint = key.target.parts().first().map(String::as_str).unwrap_or_default();
+            if key.target.issuer_name() == self.issuer() && !self.standing().owns(thumbprint) {
+                return Err(VerbError::Unknown { what: Thing::Key, name: thumbprint.to_owned() });
+            }
             if !request.dry_run {
                 return Ok(RevokeOutcome::Done(self.kill(act, key.target.clone(), request.reason, others).await?));
             }

@@ -8,9 +8,8 @@
 //! the error loses nothing: what is sealed stays as it is, to be opened with the right key.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
@@ -18,6 +17,8 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
+
+use crate::private_file;
 
 const FORMAT: u8 = 0;
 const ID_BYTES: usize = 8;
@@ -73,12 +74,8 @@ impl MasterKey {
     pub fn create(path: &Path) -> Result<Self, SealError> {
         let key = Self::generate()?;
         let failed = |error| SealError::Unwritable { path: path.to_owned(), error };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
         let text = Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(*key.bytes)));
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        private_file::create(path, text.as_bytes()).map_err(failed)?;
         Ok(key)
     }
 
@@ -127,6 +124,14 @@ impl MasterKey {
             self.cipher().open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut text).map_err(|_| damaged())?.len();
         text.truncate(length);
         Ok(text)
+    }
+
+    /// A hash of `bytes` that only the holder of the master key can compute. What it is of cannot be
+    /// found by trying, also where that is short, such as a password.
+    #[must_use]
+    pub fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
+        let key = Zeroizing::new(blake3::derive_key("annul request fingerprint v0", &*self.bytes));
+        *blake3::keyed_hash(&key, bytes).as_bytes()
     }
 
     fn cipher(&self) -> RandomizedNonceKey {
@@ -298,6 +303,14 @@ mod tests {
             assert_eq!(decode_key(&text), Some(bytes), "{text}");
         }
         assert_eq!(decode_key("short"), None);
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_the_master_key() {
+        let key = MasterKey::from_bytes([7; 32]);
+        assert_eq!(key.fingerprint(b"password"), key.fingerprint(b"password"));
+        assert_ne!(key.fingerprint(b"password"), key.fingerprint(b"passwore"));
+        assert_ne!(key.fingerprint(b"password"), MasterKey::from_bytes([8; 32]).fingerprint(b"password"));
     }
 
     #[test]

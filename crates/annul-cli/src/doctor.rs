@@ -50,16 +50,44 @@ fn print_answer(answer: &Value) {
             print::line(&format!("  {}", print::clean(item.as_str().unwrap_or_default())));
         }
     }
+    print::line("");
+    print::line(&print::clean(&word(print::rows(answer, "verifiers"))));
+}
+
+/// The word of it, last and in one line: whether a revocation reaches everybody, and if not, whom to
+/// look at and how.
+fn word(verifiers: &[Value]) -> String {
+    let count = |count: usize| if count == 1 { "1 verifier".to_owned() } else { format!("{count} verifiers") };
+    let failing: Vec<_> = verifiers.iter().filter(|verifier| !passes(verifier)).map(id).collect();
+    match (verifiers.len(), failing.len()) {
+        (0, _) => "FAIL: nothing was examined; start a verifier, or see `annul feed status`".to_owned(),
+        (1, 0) => "ok: the verifier refused what was revoked".to_owned(),
+        (all, 0) => format!("ok: all {all} verifiers refused what was revoked"),
+        (all, _) => format!(
+            "FAIL: {} of {} did not: {}. One without an answer hears nothing and refuses everything once its \
+             max_staleness is over; look at its log and its /statusz",
+            failing.len(),
+            count(all),
+            failing.join(", ")
+        ),
+    }
+}
+
+fn passes(verifier: &Value) -> bool {
+    verifier["before"] == "active" && verifier["after"] == "revoked"
+}
+
+fn id(verifier: &Value) -> String {
+    format!("{}/{}", print::member(verifier, "name"), print::member(verifier, "instance"))
 }
 
 fn row(verifier: &Value) -> [String; 6] {
     let text = |name: &str| print::member(verifier, name);
     let or = |text: String, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text };
-    let passes = text("before") == "active" && text("after") == "revoked";
     let applied = verifier["applied_ms"].as_u64().map_or_else(|| "not seen".to_owned(), |ms| format!("{ms} ms"));
     [
-        (if passes { "ok" } else { "FAIL" }).to_owned(),
-        format!("{}/{}", text("name"), text("instance")),
+        (if passes(verifier) { "ok" } else { "FAIL" }).to_owned(),
+        id(verifier),
         or(text("before"), "no answer"),
         or(text("after"), "no answer"),
         applied,

@@ -50,11 +50,12 @@ impl Serve {
     pub(crate) async fn run(self) -> Outcome {
         logging::start();
         let config = self.load().map_err(|error| {
-            Failure::usage(error.to_string()).with_hint("nothing was started or written; correct it and start again")
+            Failure::usage(format!("{error} ({})", error.code()))
+                .with_hint("nothing was started or written; correct it and start again")
         })?;
         annul_authority::serve::run(config)
             .await
-            .map_err(|error| Failure::refused(format!("{error} ({})", error.code())))?;
+            .map_err(|error| Failure::refused(format!("{error} ({})", error.code())).with_hint(error.hint()))?;
         Ok(Exit::Done)
     }
 

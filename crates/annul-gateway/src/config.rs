@@ -20,6 +20,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -56,6 +57,9 @@ pub struct GatewayConfig {
     pub tls_key: Option<PathBuf>,
     /// Serve plain HTTP beyond loopback all the same: on a network that only the proxy shares.
     pub allow_insecure: bool,
+    /// Connections open at once, those of followers included.
+    #[serde(deserialize_with = "count")]
+    pub connections: NonZeroU32,
 }
 
 /// `[authority]`
@@ -195,7 +199,13 @@ impl<'de> Deserialize<'de> for Span {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7401)), tls_cert: None, tls_key: None, allow_insecure: false }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7401)),
+            tls_cert: None,
+            tls_key: None,
+            allow_insecure: false,
+            connections: const { NonZeroU32::new(20_000).expect("not zero") },
+        }
     }
 }
 
@@ -223,6 +233,22 @@ impl Default for VerifierConfig {
             on_stale: OnStaleConfig::Closed,
             open_until: None,
             leeway: None,
+        }
+    }
+}
+
+/// A number of a file, or one that came as text by a flag or the environment.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroU32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number above zero")]
+    enum Written {
+        Number(NonZeroU32),
+        Text(String),
+    }
+    match Written::deserialize(deserializer)? {
+        Written::Number(number) => Ok(number),
+        Written::Text(text) => {
+            text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no number above zero")))
         }
     }
 }
@@ -401,6 +427,17 @@ mod tests {
         assert_eq!(config.verifier.max_staleness, Span(Duration::from_secs(60)));
         assert_eq!(config.verifier.on_stale, OnStaleConfig::Closed);
         assert!(!config.feed.is_set() && !config.introspection.is_set());
+    }
+
+    #[test]
+    fn a_number_is_one_wherever_it_is_given() {
+        let mut sources = minimal();
+        sources.environment = vec![pair("ANNUL_GATEWAY__CONNECTIONS", "7")];
+        assert_eq!(Config::load(&sources).unwrap().gateway.connections.get(), 7);
+        for wrong in ["0", "-1", "many", ""] {
+            sources.environment = vec![pair("ANNUL_GATEWAY__CONNECTIONS", wrong)];
+            assert_eq!(Config::load(&sources).unwrap_err().code(), "config_invalid", "{wrong:?}");
+        }
     }
 
     #[test]

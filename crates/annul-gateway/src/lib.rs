@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod connections;
 mod credential;
 mod feed;
 mod forward_auth;

@@ -16,7 +16,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use http::StatusCode;
 use hyper_util::rt::TokioTimer;
@@ -26,6 +25,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::{Config, OnStaleConfig};
+use crate::connections::Bounded;
 use crate::credential::Client;
 use crate::{feed, forward_auth, health, introspect};
 
@@ -150,12 +150,11 @@ pub async fn serve(
     notice(&Notice::Listening { url: format!("{scheme}://{address}") });
     let mut server = axum_server::from_tcp(listener).map_err(ServeError::Server)?.handle(handle);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
-    // A record of the feed is a small write, and whoever waits for it waits for a revocation.
-    let prompt = NoDelayAcceptor::new();
+    let bounded = Bounded::new(config.gateway.connections.get());
     let service = router.into_make_service();
     match tls {
-        None => server.acceptor(prompt).serve(service).await,
-        Some(tls) => server.acceptor(RustlsAcceptor::new(tls).acceptor(prompt)).serve(service).await,
+        None => server.acceptor(bounded).serve(service).await,
+        Some(tls) => server.acceptor(RustlsAcceptor::new(tls).acceptor(bounded)).serve(service).await,
     }
     .map_err(ServeError::Server)
 }

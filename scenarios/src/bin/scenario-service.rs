@@ -14,12 +14,13 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use scenarios::ServiceOptions;
 use serde_json::{Value, json};
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")))
         .init();
     let options: ServiceOptions = serde_json::from_str(&std::env::args().nth(1).unwrap_or_default())?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
@@ -39,6 +40,19 @@ async fn verifier(options: &ServiceOptions) -> anyhow::Result<Verifier> {
         .cache_bytes(options.cache_bytes);
     if let Some(issuer) = &options.foreign_issuer {
         builder = builder.foreign(annul::Expect::foreign(issuer, &options.audience));
+        if let Some((name, secret)) = &options.foreign_secret {
+            let key = annul::Key::secret(name, annul::token::Algorithm::Hs256, secret.as_bytes())?;
+            builder = builder.secret(issuer, key);
+        }
+    }
+    if options.through_relay {
+        builder = builder.through_relay();
+    }
+    if let Some(fingerprint) = &options.feed_key {
+        builder = builder.feed_key(fingerprint);
+    }
+    if let Some(path) = &options.tls_root {
+        builder = builder.tls_root(std::fs::read(path)?);
     }
     if let Some(state_dir) = &options.state_dir {
         builder = builder.state_dir(state_dir);

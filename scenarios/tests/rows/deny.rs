@@ -102,7 +102,10 @@ async fn deny_in_expiry_buckets() {
     service.has_applied(&last).await;
     let full = service.status().await;
     assert_eq!(full["entries"], 2000, "the size follows what is revoked: {full}");
-    assert!(full["groups"].as_u64().is_some_and(|groups| groups < 5), "entries that end together share a group: {full}");
+    assert!(
+        full["groups"].as_u64().is_some_and(|groups| groups < 5),
+        "entries that end together share a group: {full}"
+    );
     service.accepts(live.token()).await;
 
     // No clean-up job: whole groups go once they are over, and only then.

@@ -1,6 +1,6 @@
 //! Keys: make the signature itself fail.
 
-use scenarios::{Authority, Service};
+use scenarios::{Authority, ForeignIssuer, Service};
 use serde_json::{Value, json};
 
 fn key_ids(keys: &Value) -> Vec<String> {
@@ -71,4 +71,19 @@ async fn signing_key_killed() {
     let again = authority.login("alice", "phone").await;
     service.accepts_soon(again.token()).await;
     assert!(!key_ids(&authority.admin().get("/.well-known/jwks.json").await.body).contains(&current));
+
+    // One secret shared by everybody, and tokens that name no key: killed by its configured name.
+    let secret = "a-shared-secret-of-more-than-32-bytes";
+    let issuer = ForeignIssuer::register_with_secret(&authority, secret).await;
+    let shared = Service::start_with(&authority, "shared", |options| {
+        options.foreign_issuer = Some(issuer.name().to_owned());
+        options.foreign_secret = Some(("legacy".to_owned(), secret.to_owned()));
+    })
+    .await;
+    let (eve, later) = (issuer.token("eve", 5, json!({})), issuer.token("eve", 0, json!({})));
+    shared.accepts_soon(&eve).await;
+    authority.revoke(json!({"targets": ["key:legacy"], "issuer": issuer.name(), "cutoff": "always"})).await;
+    shared.refuses_as_gone(&eve).await;
+    shared.refuses_as_gone(&later).await;
+    shared.accepts(again.token()).await;
 }

@@ -42,7 +42,7 @@ async fn junk_costs_nothing() {
 /// What junk must not move: the head of the log, the verifier's entries and its cached tokens.
 async fn counters(authority: &Authority, service: &Service) -> (String, String, String) {
     let status = service.status().await;
-    let head = authority.admin().get("/statusz").await.body["head"].to_string();
+    let head = authority.admin().get("/statusz").await.body["position"].to_string();
     (head, status["entries"].to_string(), status["cache_entries"].to_string())
 }
 

@@ -64,6 +64,21 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The error's stable name.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "config_unreadable",
+            Self::NotToml { .. } | Self::Invalid { .. } => "config_invalid",
+            Self::UnknownKey { .. } => "config_unknown_key",
+            Self::Value { .. } => "config_value_invalid",
+            Self::Refused { .. } | Self::AskOnUnknown { .. } => "config_refused",
+            Self::PlainBeyondLoopback { .. } => "plain_http_refused",
+        }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

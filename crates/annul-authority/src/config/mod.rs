@@ -17,6 +17,7 @@
 //! ```
 
 mod error;
+mod secrets;
 mod sources;
 
 use std::net::SocketAddr;
@@ -27,8 +28,9 @@ use serde::{Deserialize, Serialize};
 use crate::span::Span;
 
 pub use error::ConfigError;
+pub use secrets::{Encoding, IssuersConfig, SecretConfig};
 pub use sources::Sources;
-use sources::{read_file, refuse_unknown, set};
+use sources::{read_file, refuse_odd_secrets, refuse_unknown, set};
 
 /// Everything that can be configured, one field per section of `annul.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Config {
     pub feed: FeedConfig,
     /// How signing keys are kept.
     pub keys: KeysConfig,
+    /// What of foreign issuers is configured and not kept in the store.
+    pub issuers: IssuersConfig,
     /// What is bounded, and by how much.
     pub limits: LimitsConfig,
 }
@@ -272,6 +276,7 @@ impl Config {
         for (key, value) in &sources.flags {
             set(&mut merged, &known, key, value, "command line")?;
         }
+        refuse_odd_secrets(&merged)?;
         let config: Self = toml::Value::Table(merged)
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::Invalid { detail: error.message().to_owned() })?;
@@ -315,6 +320,9 @@ impl Config {
         if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
             return refuse("server.tls_cert", "tls_cert and tls_key are given together");
         }
+        if self.issuers.secrets.iter().any(|secret| secret.issuer == self.tokens.issuer) {
+            return refuse("issuers.secrets", "the authority's own tokens are signed by keys that only it has");
+        }
         if self.feed.heartbeat.0.is_zero() {
             return refuse("feed.heartbeat", "it is at least a millisecond");
         }
@@ -334,6 +342,7 @@ impl Config {
         full.server.tls_key = Some(PathBuf::new());
         full.server.public_url = Some(String::new());
         full.keys.master_key = Some(PathBuf::new());
+        full.issuers.secrets = vec![SecretConfig::sample()];
         toml::Table::try_from(&full).expect("the configuration holds only strings, numbers, booleans and arrays")
     }
 }
@@ -423,6 +432,36 @@ mod tests {
         assert!(matches!(Config::load(&sources), Err(ConfigError::NotToml { .. })));
         let sources = Sources { file: Some(PathBuf::from("/nonexistent/annul.toml")), ..Sources::default() };
         assert!(matches!(Config::load(&sources), Err(ConfigError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn secrets_of_issuers_are_tables_of_the_file_and_no_error_repeats_one() {
+        const SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
+        let section = |more: &str| {
+            format!("[[issuers.secrets]]\nissuer = \"https://idp\"\nname = \"shared\"\nalgorithm = \"HS256\"\n{more}\n")
+        };
+        let (_dir, sources) = file(&section(&format!("secret = \"{SECRET}\"")));
+        let config = Config::load(&sources).unwrap();
+        assert_eq!(config.issuers.secrets[0].secret.as_ref().unwrap().expose(), SECRET);
+        assert!(!format!("{config:?}").contains(SECRET));
+        for text in [
+            section(&format!("secrte = \"{SECRET}\"")),
+            section(&format!("secret = [\"{SECRET}\"]")),
+            section(&format!("encoding = \"{SECRET}\"")),
+            section(&format!("secret = \"{SECRET}")),
+            format!("[issuers]\nsecrets = [\"{SECRET}\"]\n"),
+            format!("[issuers]\nsecrets = \"{SECRET}\"\n"),
+        ] {
+            let (_dir, sources) = file(&text);
+            let error = Config::load(&sources).unwrap_err();
+            assert!(!error.to_string().contains(SECRET), "{error}");
+            assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
+        }
+        let environment = vec![pair("ANNUL_ISSUERS__SECRETS", SECRET)];
+        let error = Config::load(&Sources { environment, ..Sources::default() }).unwrap_err();
+        assert!(matches!(error, ConfigError::Value { .. }) && !error.to_string().contains(SECRET), "{error}");
+        let (_dir, sources) = file(&section("").replace("https://idp", "http://127.0.0.1:7400"));
+        assert!(matches!(Config::load(&sources), Err(ConfigError::Refused { key: "issuers.secrets", .. })));
     }
 
     #[test]

@@ -40,10 +40,31 @@ pub(super) fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
         return Err(unreadable(format!("it has {size} bytes, a configuration at most {MAX_FILE}")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    text.parse().map_err(|error: toml::de::Error| ConfigError::NotToml {
-        path: path.to_owned(),
-        detail: error.to_string().trim_end().to_owned(),
+    text.parse().map_err(|error: toml::de::Error| {
+        // The line itself is not shown: it may hold a secret.
+        let line = error.span().map(|span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
+        let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+        ConfigError::NotToml { path: path.to_owned(), detail: format!("{place}{}", error.message()) }
     })
+}
+
+/// Refuses secrets of another form than tables of texts. The reader's own error would repeat what was
+/// found in place of one.
+pub(super) fn refuse_odd_secrets(merged: &toml::Table) -> Result<(), ConfigError> {
+    let odd = |what: &str| Err(ConfigError::Invalid { detail: format!("issuers.secrets {what}") });
+    let Some(secrets) = merged.get("issuers").and_then(|issuers| issuers.get("secrets")) else { return Ok(()) };
+    let Some(secrets) = secrets.as_array() else { return odd("is written as [[issuers.secrets]]") };
+    for secret in secrets {
+        let Some(members) = secret.as_table() else { return odd("is written as [[issuers.secrets]]") };
+        if members.values().any(|value| !value.is_str()) {
+            return odd("holds texts only");
+        }
+        let encoding = members.get("encoding").and_then(toml::Value::as_str);
+        if encoding.is_some_and(|encoding| !["text", "base64"].contains(&encoding)) {
+            return odd("takes the encoding text or base64");
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn refuse_unknown(table: &toml::Table, known: &toml::Table, path: &Path) -> Result<(), ConfigError> {
@@ -73,6 +94,9 @@ pub(super) fn set(
     let value = match sample {
         toml::Value::Integer(_) => toml::Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
         toml::Value::Boolean(_) => toml::Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+            return Err(wrong("tables, which only the file can hold"));
+        }
         toml::Value::Array(_) => toml::Value::Array(
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(toml::Value::from).collect(),
         ),

@@ -11,6 +11,8 @@
 
 mod connection;
 mod refusal;
+mod registry;
+mod snapshots;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +25,6 @@ use annul_core::feed::log::{
     StoredLine,
 };
 use annul_core::feed::report::{Introduction, ReplicaState, Report};
-use annul_core::feed::snapshot::Snapshot;
 use annul_core::position::Position;
 use annul_core::record::Chain;
 use bytes::Bytes;
@@ -39,6 +40,8 @@ use crate::store::{LogState, Store, StoreError};
 
 use connection::Connection;
 pub use refusal::{FeedRefusal, FeedStartError};
+use registry::Registry;
+use snapshots::BuiltSnapshot;
 
 /// How the feed is served.
 #[derive(Clone, Debug)]
@@ -72,6 +75,7 @@ pub struct Feed(Arc<Inner>);
 
 struct Inner {
     log: Mutex<FeedLog>,
+    registry: Registry,
     store: Arc<dyn Store>,
     signer: Arc<FeedSigner>,
     clock: Clock,
@@ -90,12 +94,6 @@ struct Inner {
     refusals: AtomicUsize,
 }
 
-struct BuiltSnapshot {
-    at: Position,
-    built: Instant,
-    bytes: Bytes,
-}
-
 /// Where a follower stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowerAt {
@@ -111,11 +109,6 @@ const FILL_STEP: usize = 1000;
 const RETRY: Duration = Duration::from_millis(250);
 /// How often silent replicas are forgotten.
 const TICK: Duration = Duration::from_secs(60);
-/// How old a built snapshot may be and still be handed out: it spares the store when many followers
-/// start at once, and whoever takes it catches up from the ring.
-const SNAPSHOT_AGE: Duration = Duration::from_secs(2);
-/// Bytes of a snapshot handed to a connection at once.
-const SNAPSHOT_CHUNK: usize = 64 * 1024;
 /// How long a request may wait for the ring to reach what the store has.
 const RING_LAG: Duration = Duration::from_secs(2);
 /// How often a wait for confirmation looks at the clock: ages run out without anyone reporting.
@@ -139,8 +132,12 @@ impl Feed {
         };
         let point = ring_start(store.as_ref(), &log, options.ring).await?;
         let signer = Arc::clone(authority.feed_signer());
+        let mut machine = FeedLog::of_authority(config, Arc::clone(&signer), point);
+        let recalled = store.replicas().await?;
+        recalled.iter().for_each(|status| machine.recall(status, authority.clock().moment()));
         let feed = Self(Arc::new(Inner {
-            log: Mutex::new(FeedLog::of_authority(config, Arc::clone(&signer), point)),
+            log: Mutex::new(machine),
+            registry: Registry::new(&recalled),
             store,
             signer,
             clock: authority.clock().clone(),
@@ -223,20 +220,6 @@ impl Feed {
         }
     }
 
-    /// The newest snapshot's bytes in chunks. A slot is held until the last chunk is taken.
-    pub async fn snapshot(&self) -> Result<axum::body::Body, FeedRefusal> {
-        let slot = Arc::clone(&self.0.snapshots).try_acquire_owned().map_err(|_| self.busy())?;
-        let bytes = self.built_snapshot().await?;
-        let chunks = stream::unfold((bytes, slot), |(mut rest, slot)| async move {
-            if rest.is_empty() {
-                return None;
-            }
-            let chunk = rest.split_to(rest.len().min(SNAPSHOT_CHUNK));
-            Some((Ok::<_, std::convert::Infallible>(chunk), (rest, slot)))
-        });
-        Ok(axum::body::Body::from_stream(chunks))
-    }
-
     /// The events of one stream, until the follower or the server leaves.
     pub async fn stream(
         &self,
@@ -261,8 +244,13 @@ impl Feed {
             refused("name and instance are 1 to 128 letters, digits, dots, dashes or underscores".to_owned())
         })?;
         let nonce = report.nonce.clone();
+        let spoken_for = registry::spoken_for(&id, &report);
         self.log().report(id, report, self.0.clock.moment()).map_err(|why| refused(why.to_string()))?;
         bump(&self.0.reports);
+        if !self.0.registry.knows(&spoken_for) {
+            // Before the answer, for the answer is what lets the replica accept.
+            self.remember().await?;
+        }
         let point = point_of(&self.0.store.log().await?);
         let answer = self.log().answer(&point, &nonce, self.0.clock.moment());
         Ok(answer.expect("an authority signs its heads").to_json())
@@ -362,8 +350,17 @@ impl Feed {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                changed = commits.changed() => if changed.is_err() { return },
-                _ = ticks.tick() => self.log().tick(self.0.clock.moment()),
+                changed = commits.changed() => if changed.is_err() {
+                    // The store's writer is gone, and nothing is acknowledged any more.
+                    self.0.follows.store(false, Ordering::Relaxed);
+                    return;
+                },
+                _ = ticks.tick() => {
+                    self.log().tick(self.0.clock.moment());
+                    if let Err(error) = self.remember().await {
+                        tracing::warn!(error = %error, "the replicas were not written down; trying again in a minute");
+                    }
+                }
             }
             while let Err(error) = self.catch_up().await {
                 tracing::warn!(error = %error, "the feed does not follow the store; trying again");
@@ -375,6 +372,11 @@ impl Feed {
             }
             self.0.follows.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Writes down who is counted, for the next start.
+    async fn remember(&self) -> Result<(), StoreError> {
+        self.0.registry.remember(self.0.store.as_ref(), || self.replicas()).await
     }
 
     /// Takes every line the store has beyond the ring.
@@ -407,36 +409,6 @@ impl Feed {
             *index == 0 || bytes <= FRAME_BYTES
         });
         Ok(fits.map(|(_, line)| StoredLine { at: line.at, chain: line.chain, line: line.line }).collect())
-    }
-
-    async fn built_snapshot(&self) -> Result<Bytes, FeedRefusal> {
-        let mut last = self.0.snapshot.lock().await;
-        let head = self.log().point().at;
-        if let Some(built) = &*last
-            && (built.at == head || built.built.elapsed() < SNAPSHOT_AGE)
-        {
-            return Ok(built.bytes.clone());
-        }
-        let built = Instant::now();
-        let state = self.0.store.feed_snapshot().await?;
-        let at = state.log.head.at;
-        let signer = Arc::clone(&self.0.signer);
-        // Hashing and signing a million cells takes a while; other requests go on meanwhile.
-        let bytes = tokio::task::spawn_blocking(move || {
-            let snapshot = Snapshot {
-                log: state.log.log,
-                at,
-                chain: state.log.head.chain,
-                epoch: None,
-                settings: state.log.settings,
-                issuers: state.issuers,
-                cells: state.cells,
-            };
-            snapshot.to_bytes(&signer)
-        });
-        let bytes = Bytes::from(bytes.await.map_err(|_| self.busy())?);
-        *last = Some(BuiltSnapshot { at, built, bytes: bytes.clone() });
-        Ok(bytes)
     }
 
     fn log(&self) -> MutexGuard<'_, FeedLog> {

@@ -111,8 +111,9 @@ impl<S: Needs> FromRequestParts<App> for Allowed<S> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let client = authenticate(parts, app).await?;
-        client.require(S::SCOPE.name())?;
+        // Counted before it is judged: a client without the scope has no right to ask without end.
         app.limits.admit_client(&client.client_id, S::SCOPE)?;
+        client.require(S::SCOPE.name())?;
         Ok(Self { client, request_id: request_id(parts), scope: PhantomData })
     }
 }

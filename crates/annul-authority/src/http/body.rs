@@ -20,7 +20,7 @@ use super::problem::Problem;
 pub struct JsonBody<T> {
     /// What the body says.
     pub value: T,
-    /// A hash of method, path and body.
+    /// A hash of method, path and body, keyed: it is kept for a day, and a body may hold a password.
     pub fingerprint: [u8; 32],
 }
 
@@ -39,7 +39,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
             }
             from_json(&bytes)?
         };
-        Ok(Self { value, fingerprint: fingerprint(&parts, &bytes) })
+        Ok(Self { value, fingerprint: app.authority.fingerprint(&fingerprint(&parts, &bytes)) })
     }
 }
 

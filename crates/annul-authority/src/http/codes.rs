@@ -114,6 +114,8 @@ codes! {
         "Check the clock of its issuer."
     SignatureInvalid "signature_invalid" 400 "The token's signature does not verify"
         "Send a token of this authority or of an issuer it accepts."
+    KeyKilled "key_killed" 400 "The key that the token names was killed"
+        "Nothing that this key signed counts any more; send a token of another key."
     KeyAmbiguous "key_ambiguous" 400 "The token names no key and several could have signed it"
         "Let the issuer put a kid into its tokens."
     KeyUnknown "key_unknown" 404 "There is no such key"

@@ -95,8 +95,8 @@ pub async fn examine(
     let begun = Instant::now();
     examination.issue(&app).await?;
     examination.hear(&app, Stage::Before, begun + wait / 2).await;
-    let acknowledged = examination.revoke(&app, &caller).await?;
-    examination.hear(&app, Stage::After { acknowledged }, begun + wait).await;
+    let after = examination.revoke(&app, &caller).await?;
+    examination.hear(&app, after, begun + wait).await;
     Ok(Json(examination.answer()))
 }
 
@@ -104,17 +104,19 @@ pub async fn examine(
 #[derive(Clone, Copy)]
 enum Stage {
     Before,
-    After { acknowledged: Instant },
+    After { acknowledged: Instant, at: Option<Position> },
 }
 
-/// When the tokens were shown last, and how many verdicts there were.
+/// When the tokens were shown last, and how much had been heard by then.
 struct Shown {
     at: Instant,
-    verdicts: usize,
+    heard: usize,
 }
 
 struct Examination {
     counted: Vec<ReplicaStatus>,
+    /// Those that were heard and have fallen silent: per name how many, and how long the last one is.
+    silent: BTreeMap<String, (usize, u64)>,
     verifiers: Vec<Examined>,
     canaries: BTreeMap<String, Canary>,
 }
@@ -127,6 +129,15 @@ struct Canary {
 impl Examination {
     fn of(app: &App) -> Self {
         let counted = app.feed.counted();
+        let mut silent = BTreeMap::new();
+        let is_counted = |replica: &ReplicaStatus| {
+            counted.iter().any(|counted| (&counted.name, &counted.instance) == (&replica.name, &replica.instance))
+        };
+        for replica in app.feed.replicas().into_iter().filter(|replica| !is_counted(replica)) {
+            let (count, heard_ms_ago) = silent.entry(replica.name).or_insert((0, replica.heard_ms_ago));
+            *count += 1;
+            *heard_ms_ago = replica.heard_ms_ago.min(*heard_ms_ago);
+        }
         let verifiers = counted.iter().map(|replica| Examined {
             name: replica.name.clone(),
             instance: replica.instance.clone(),
@@ -143,7 +154,7 @@ impl Examination {
         while canaries.len() > MAX_AUDIENCES {
             canaries.pop_last();
         }
-        Self { counted, verifiers, canaries }
+        Self { counted, silent, verifiers, canaries }
     }
 
     async fn issue(&mut self, app: &App) -> Result<(), Problem> {
@@ -153,11 +164,12 @@ impl Examination {
         Ok(())
     }
 
-    async fn revoke(&self, app: &App, caller: &Caller) -> Result<Instant, Problem> {
+    async fn revoke(&self, app: &App, caller: &Caller) -> Result<Stage, Problem> {
+        let mut at = None;
         for canary in self.canaries.values() {
-            app.authority.revoke_canary(caller, &canary.id).await?;
+            at = at.max(Some(app.authority.revoke_canary(caller, &canary.id).await?.position));
         }
-        Ok(Instant::now())
+        Ok(Stage::After { acknowledged: Instant::now(), at })
     }
 
     /// Shows the tokens until every verifier has said what the stage expects, or until `deadline`.
@@ -166,21 +178,21 @@ impl Examination {
         let mut last: Option<Shown> = None;
         loop {
             reports.borrow_and_update();
-            let verdicts = self.collect(app, stage);
+            let heard = self.collect(app, stage);
             let now = Instant::now();
             if self.is_complete(stage) || now >= deadline {
                 return;
             }
             let is_due = last.as_ref().is_none_or(|last| match stage {
                 Stage::Before => now >= last.at + UNANSWERED,
-                // A verifier may meet the token before the frame that revokes it, so whoever answered
-                // is shown it again; a token that is not answered yet waits on its stream.
-                Stage::After { .. } if verdicts > last.verdicts => now >= last.at + REPEAT,
+                // A verifier may meet the token before the frame that revokes it, so whoever answered or
+                // applied the frame is shown it again; a token not answered yet waits on its stream.
+                Stage::After { .. } if heard > last.heard => now >= last.at + REPEAT,
                 Stage::After { .. } => now >= last.at + UNANSWERED,
             });
             if is_due {
                 self.show(app);
-                last = Some(Shown { at: now, verdicts });
+                last = Some(Shown { at: now, heard });
             }
             app.feed.next_report(&mut reports, deadline.min(now + REPEAT)).await;
         }
@@ -194,12 +206,16 @@ impl Examination {
         }
     }
 
-    /// Takes what verifiers said so far, and answers how often they said something.
+    /// Takes what verifiers said so far, and answers how much that is: verdicts, and reports that the
+    /// revocation is applied.
     fn collect(&mut self, app: &App, stage: Stage) -> usize {
-        let mut verdicts = 0;
+        let mut heard_of = match stage {
+            Stage::Before => 0,
+            Stage::After { at, .. } => app.feed.counted().iter().filter(|replica| replica.position >= at).count(),
+        };
         for (audience, canary) in &self.canaries {
             for heard in app.feed.canary_verdicts(&canary.id) {
-                verdicts += 1;
+                heard_of += 1;
                 let is_it = |verifier: &&mut Examined| {
                     verifier.name == heard.name
                         && verifier.instance == heard.instance
@@ -209,7 +225,7 @@ impl Examination {
                 match stage {
                     Stage::Before => verifier.before = Some(heard.verdict),
                     Stage::After { .. } if verifier.after == Some(CanaryVerdict::Revoked) => {}
-                    Stage::After { acknowledged } => {
+                    Stage::After { acknowledged, .. } => {
                         verifier.after = Some(heard.verdict);
                         verifier.position = heard.position;
                         if heard.verdict == CanaryVerdict::Revoked {
@@ -219,7 +235,7 @@ impl Examination {
                 }
             }
         }
-        verdicts
+        heard_of
     }
 
     fn is_complete(&self, stage: Stage) -> bool {
@@ -241,7 +257,13 @@ impl Examination {
             "verifiers that have not reported here".to_owned(),
         ];
         if self.verifiers.is_empty() {
-            cannot_see.insert(0, "no verifier has reported, so nothing was examined".to_owned());
+            cannot_see.insert(0, "no verifier reports at present, so nothing was examined".to_owned());
+        }
+        for (name, (count, heard_ms_ago)) in &self.silent {
+            cannot_see.push(format!(
+                "{name}: not examined, for they were not heard within the longest age they accept: {count}, the last {} s ago",
+                heard_ms_ago / 1000
+            ));
         }
         for replica in &self.counted {
             let ReplicaStatus { name, instance, routes, unlisted, .. } = replica;
@@ -250,16 +272,16 @@ impl Examination {
                 note("it reports no audience, so no token could be made for it".to_owned());
             }
             if routes.verify > 0 {
-                note(format!("{} routes look at the signature only", routes.verify));
+                note(format!("routes that look at the signature only: {}", routes.verify));
             }
             if routes.open > 0 {
-                note(format!("{} routes go on past the age of the view", routes.open));
+                note(format!("routes that go on past the age of the view: {}", routes.open));
             }
             if routes.ask > 0 {
-                note(format!("{} routes ask the authority each time and do not use the view", routes.ask));
+                note(format!("routes that ask the authority each time and do not use the view: {}", routes.ask));
             }
             if *unlisted > 0 {
-                note(format!("{unlisted} verifiers behind it are not listed"));
+                note(format!("verifiers behind it that are not listed: {unlisted}"));
             }
         }
         DoctorAnswer { verifiers: self.verifiers, cannot_see, ok }

@@ -42,6 +42,16 @@ pub enum ServeError {
         /// What was configured.
         name: String,
     },
+    /// A secret of a foreign issuer cannot be used.
+    #[error("the secret {name:?} of {issuer:?} in issuers.secrets cannot be used: {detail}; nothing was started")]
+    IssuerSecret {
+        /// The issuer.
+        issuer: String,
+        /// What the secret is called.
+        name: String,
+        /// What is wrong with it, without the secret.
+        detail: String,
+    },
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -57,17 +67,19 @@ pub enum ServeError {
     /// No client for key sets can be made.
     #[error(transparent)]
     Fetcher(#[from] FetchError),
-    /// The administrator's credential cannot be written. The log was created without anyone knowing
-    /// its credential.
-    #[error(
-        "the administrator's credential cannot be written to {}: {error}; the new log has no known credential, \
-         so remove the data directory and start again", path.display()
-    )]
+    /// The administrator's credential cannot be written or read.
+    #[error("the administrator's credential cannot be kept in {}: {error}; no log was created", path.display())]
     Credential {
         /// The file.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// There is a file in the place of the credential, beside a store without a log, and it is none.
+    #[error("{} is no administrator's credential and lies where a new one would be written; no log was created", path.display())]
+    CredentialMalformed {
+        /// The file.
+        path: PathBuf,
     },
     /// Connections are no longer accepted.
     #[error("no more connections are accepted: {error}; what was acknowledged is on disk")]
@@ -89,12 +101,14 @@ impl ServeError {
             Self::Listen { .. } => "cannot_listen",
             Self::Tls { .. } => "tls_unusable",
             Self::Algorithm { .. } => "algorithm_unknown",
+            Self::IssuerSecret { .. } => "issuer_secret_unusable",
             Self::Open(error) => error.code(),
             Self::Master(error) => error.code(),
             Self::Start(error) => error.code(),
             Self::Feed(_) => "feed_failed",
             Self::Fetcher(_) => "tls_roots_unusable",
             Self::Credential { .. } => "credential_unwritable",
+            Self::CredentialMalformed { .. } => "credential_malformed",
             Self::Accept { .. } => "accept_failed",
             Self::Stopped => "server_stopped",
         }
@@ -108,6 +122,9 @@ impl ServeError {
             Self::Listen { .. } => "choose an address of this machine with server.listen",
             Self::Tls { .. } => "give the certificate chain and its private key as PEM files that this user can read",
             Self::Algorithm { .. } => "configure ES256, EdDSA, RS256 or PS256",
+            Self::IssuerSecret { .. } => {
+                "correct its section in the configuration; a secret has at least as many bytes as its hash"
+            }
             Self::Open(OpenError::Locked { .. }) => "stop the other authority, or choose another data directory",
             Self::Open(_) => "see the detail; the data was left as it is",
             Self::Master(error) => error.hint(),
@@ -115,6 +132,7 @@ impl ServeError {
             Self::Feed(_) | Self::Accept { .. } | Self::Stopped => "see the log, then start again",
             Self::Fetcher(_) => "check the system's certificate store",
             Self::Credential { .. } => "check the directory's owner, mode and free space",
+            Self::CredentialMalformed { .. } => "move the file away and start again; the store is empty",
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod error;
 mod notice;
+mod secrets;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -24,16 +25,15 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 
-use crate::authority::{Authority, FirstSettings, FirstStart, Setup, StartError};
+use crate::authority::{Authority, FirstSettings, IssuerSecret, Setup};
 use crate::clock::Clock;
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, SecretConfig, StoreKind};
 use crate::connections::Bounded;
 use crate::feed::{Feed, FeedOptions};
 use crate::http::limits::Limits;
 use crate::http::{self, App, Shared};
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;
-use crate::sealing::MasterKey;
 use crate::signing::SigningAlgorithm;
 use crate::store::{self, MemoryStore, SqliteOptions, SqliteStore, Store};
 
@@ -72,21 +72,31 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     .await
 }
 
-/// Ends on SIGINT or SIGTERM.
-pub async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
+/// Ends on SIGINT or SIGTERM. From this call on, not only once it is awaited, neither ends the
+/// process by itself: a signal that arrives during the start is acted on after it.
+pub fn stop_signal() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
     {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
+        use tokio::signal::unix::{Signal, SignalKind, signal};
+        // Where the system gives no handler, its own way of ending the process is left in place.
+        let listen = |signals: io::Result<Signal>| async move {
+            match signals {
+                Ok(mut signals) => _ = signals.recv().await,
+                Err(_) => std::future::pending().await,
             }
-            return;
+        };
+        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async move {
+            tokio::select! {
+                () = listen(interrupt) => {}
+                () = listen(terminate) => {}
+            }
         }
     }
-    let _ = interrupt.await;
+    #[cfg(not(unix))]
+    async {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 /// A running server.
@@ -113,12 +123,15 @@ impl Server {
             listener.local_addr().map_err(|error| ServeError::Listen { listen: config.server.listen, error })?;
         let tls = tls(&config)?;
 
+        let setup = setup(&config)?;
+
         let clock = Clock::system();
         let store = open_store(&config, &clock).await?;
-        let (master, mut notices) = master_key(&config, store.as_ref()).await?;
-        let started = Authority::start(Arc::clone(&store), clock.clone(), master, setup(&config)?).await?;
+        let (master, mut notices) = secrets::master_key(&config, store.as_ref()).await?;
+        let admin = secrets::administrator(&config, store.as_ref()).await?;
+        let started = Authority::start_with(Arc::clone(&store), clock.clone(), master, setup, admin).await?;
         if let Some(first) = started.first {
-            notices.insert(0, write_credential(&config, &first)?);
+            notices.insert(0, secrets::told(&config, &first));
         }
         if !config.is_loopback() && !config.has_tls() {
             notices.push(Notice::PlainHttp { listen: local });
@@ -143,6 +156,7 @@ impl Server {
             tokio::spawn(follow),
             tokio::spawn(fetcher.keep_fresh(authority.clone())),
             tokio::spawn(keep_house(authority)),
+            tokio::spawn(keep_metrics(app.clone())),
         ];
         let handle = Handle::new();
         let serving = spawn_server(listener, tls, &app, handle.clone())?;
@@ -208,6 +222,17 @@ async fn keep_house(authority: Authority) {
         if let Err(error) = authority.housekeep().await {
             tracing::warn!(error = %error, "clean-up failed; it is tried again in a minute");
         }
+    }
+}
+
+/// How often measurements are folded: they are held one by one until then.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+async fn keep_metrics(app: App) {
+    let mut rounds = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        rounds.tick().await;
+        app.metrics.upkeep();
     }
 }
 
@@ -277,23 +302,12 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<dyn Store>, Se
     }
 }
 
-/// The file beside the data that holds a master key made here.
-const MASTER_KEY: &str = "master.key";
-/// The file beside the data that holds the administrator's credential.
-const CREDENTIAL: &str = "admin.credential";
-
-async fn master_key(config: &Config, store: &dyn Store) -> Result<(MasterKey, Vec<Notice>), ServeError> {
-    if config.store.kind == StoreKind::Memory && config.keys.master_key.is_none() {
-        return Ok((MasterKey::generate()?, Vec::new()));
+fn issuer_secret(section: &SecretConfig) -> Result<IssuerSecret, ServeError> {
+    let (issuer, name) = (section.issuer.clone(), section.name.clone());
+    match section.key() {
+        Ok(key) => Ok(IssuerSecret { issuer, key }),
+        Err(detail) => Err(ServeError::IssuerSecret { issuer, name, detail }),
     }
-    if let Some(path) = &config.keys.master_key {
-        return Ok((MasterKey::load(path)?, Vec::new()));
-    }
-    let path = config.store.data.join(MASTER_KEY);
-    let is_new = Authority::is_new(store).await.map_err(StartError::from)?;
-    // A key is made only for a log that is not there yet: for any other it would be the wrong one.
-    let key = if is_new && !path.exists() { MasterKey::create(&path)? } else { MasterKey::load(&path)? };
-    Ok((key, vec![Notice::MasterKeyBesideData { path }]))
 }
 
 fn setup(config: &Config) -> Result<Setup, ServeError> {
@@ -306,6 +320,7 @@ fn setup(config: &Config) -> Result<Setup, ServeError> {
         algorithm,
         key_lead: config.feed.key_lead.0,
         jwks_refresh: config.feed.jwks_refresh.0,
+        secrets: config.issuers.secrets.iter().map(issuer_secret).collect::<Result<_, _>>()?,
         settings: FirstSettings {
             longest_life: config.tokens.longest_life.0,
             max_leeway: config.tokens.max_leeway.0,
@@ -315,36 +330,4 @@ fn setup(config: &Config) -> Result<Setup, ServeError> {
         },
         ..Setup::new(&config.tokens.issuer, &config.tokens.audience)
     })
-}
-
-fn write_credential(config: &Config, first: &FirstStart) -> Result<Notice, ServeError> {
-    let secret = first.client_secret.expose();
-    if config.store.kind == StoreKind::Memory {
-        return Ok(Notice::CredentialInMemory { client_id: first.client_id.clone(), client_secret: secret.to_owned() });
-    }
-    let path = config.store.data.join(CREDENTIAL);
-    let text = format!("ANNUL_CLIENT_ID={}\nANNUL_CLIENT_SECRET={secret}\n", first.client_id);
-    write_private(&path, text.as_bytes()).map_err(|error| ServeError::Credential { path: path.clone(), error })?;
-    Ok(Notice::CredentialWritten { path })
-}
-
-/// Writes a file that only this user can read, whole and on disk.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // The mode above holds for a new file only.
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    file.write_all(bytes)?;
-    file.sync_all()
 }

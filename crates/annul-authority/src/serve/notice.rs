@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::secret::Secret;
+
 /// Something an operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,7 +25,7 @@ pub enum Notice {
         /// The administrator's client id.
         client_id: String,
         /// Its secret.
-        client_secret: String,
+        client_secret: Secret,
     },
     /// The master key lies beside what it encrypts.
     MasterKeyBesideData {
@@ -45,7 +47,7 @@ impl fmt::Display for Notice {
                 write!(f, "first start: the administrator's credential is in {} (mode 0600)", path.display())
             }
             Self::CredentialInMemory { client_id, client_secret } => {
-                write!(f, "memory store: the administrator is {client_id} with the secret {client_secret}")
+                write!(f, "memory store: the administrator is {client_id} with the secret {}", client_secret.expose())
             }
             Self::MasterKeyBesideData { path } => write!(
                 f,

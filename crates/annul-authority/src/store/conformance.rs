@@ -144,6 +144,8 @@ macro_rules! store_conformance {
             what_reaches_sessions_only_is_a_bare_noop
             a_failed_verb_leaves_no_trace
             the_audit_resolves_a_position
+            replicas_are_remembered_and_forgotten
+            a_changed_account_and_a_removed_client_are_revoked_in_the_same_transaction
             a_session_carries_the_head_it_was_opened_at
             a_replaced_session_is_ended_by_an_entry_that_dates_the_new_one
             a_session_of_another_subject_cannot_be_replaced

@@ -1,5 +1,6 @@
 //! The verbs of [`Store`] over any engine that can run a piece of work in a transaction.
 
+use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::position::Position;
 use annul_core::settings::Settings;
 use annul_core::target::{Target, TargetHash};
@@ -60,6 +61,14 @@ impl<E: Engine> Store for E {
 
     fn feed_snapshot(&self) -> Answer<'_, FeedSnapshot> {
         self.read(verbs::feed_snapshot)
+    }
+
+    fn replicas(&self) -> Answer<'_, Vec<ReplicaStatus>> {
+        self.read(|snapshot| snapshot.tables.log().and_then(|_| snapshot.tables.replicas()))
+    }
+
+    fn remember_replicas(&self, heard: Vec<ReplicaStatus>, gone: Vec<ReplicaId>) -> Answer<'_, ()> {
+        self.write(move |txn| verbs::remember_replicas(txn, &heard, &gone))
     }
 
     fn open_session(&self, act: Act, new: NewSession) -> Answer<'_, Opened> {
@@ -179,12 +188,12 @@ impl<E: Engine> Store for E {
         self.read(move |snapshot| snapshot.tables.accounts(&after, MAX_PAGE))
     }
 
-    fn set_password(&self, act: Act, username: &str, password: String) -> Answer<'_, ()> {
+    fn set_password(&self, act: Act, username: &str, password: String) -> Answer<'_, Appended> {
         let username = username.to_owned();
         self.write(move |txn| verbs::set_password(txn, &act, &username, password))
     }
 
-    fn remove_account(&self, act: Act, username: &str) -> Answer<'_, ()> {
+    fn remove_account(&self, act: Act, username: &str) -> Answer<'_, Appended> {
         let username = username.to_owned();
         self.write(move |txn| verbs::remove_account(txn, &act, &username))
     }
@@ -202,7 +211,7 @@ impl<E: Engine> Store for E {
         self.read(|snapshot| snapshot.tables.clients())
     }
 
-    fn remove_client(&self, act: Act, client_id: &str) -> Answer<'_, ()> {
+    fn remove_client(&self, act: Act, client_id: &str) -> Answer<'_, Appended> {
         let client_id = client_id.to_owned();
         self.write(move |txn| verbs::remove_client(txn, &act, &client_id))
     }

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
 use annul_core::target::{Target, TargetHash};
@@ -46,7 +47,7 @@ impl MemoryStore {
     }
 
     fn transact<R>(&self, state: &mut State, work: impl FnOnce(&mut Txn<'_>) -> Result<R>) -> Result<R> {
-        work(&mut Txn { tables: state, limits: &self.limits, commit: self.clock.millis() })
+        work(&mut Txn { tables: state, limits: &self.limits, commit: self.clock.millis(), latest: self.clock.latest() })
     }
 }
 
@@ -102,6 +103,7 @@ struct State {
     issuers: OrdMap<String, IssuerRow>,
     accounts: OrdMap<String, Account>,
     clients: OrdMap<String, ClientRecord>,
+    replicas: OrdMap<(String, String), ReplicaStatus>,
     audit: OrdMap<u64, AuditEvent>,
     attempts: OrdMap<(String, String), Attempt>,
 }
@@ -222,6 +224,10 @@ impl Read for State {
         Ok(self.clients.values().cloned().collect())
     }
 
+    fn replicas(&self) -> Result<Vec<ReplicaStatus>> {
+        Ok(self.replicas.values().cloned().collect())
+    }
+
     fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>> {
         let events = self.audit.range(filter.after.saturating_add(1)..).map(|(_, event)| event);
         let events = events.filter(|event| filter.at.is_none() || event.at == filter.at);
@@ -312,6 +318,16 @@ impl Write for State {
 
     fn remove_client(&mut self, client_id: &str) -> Result<()> {
         self.clients.remove(client_id);
+        Ok(())
+    }
+
+    fn put_replica(&mut self, replica: &ReplicaStatus) -> Result<()> {
+        self.replicas.insert((replica.name.clone(), replica.instance.clone()), replica.clone());
+        Ok(())
+    }
+
+    fn remove_replica(&mut self, replica: &ReplicaId) -> Result<()> {
+        self.replicas.remove(&(replica.name().to_owned(), replica.instance().to_owned()));
         Ok(())
     }
 

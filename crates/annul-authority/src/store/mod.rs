@@ -32,6 +32,7 @@ mod verbs;
 
 use std::pin::Pin;
 
+use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::position::Position;
 use annul_core::settings::Settings;
 use annul_core::target::{Target, TargetHash};
@@ -76,6 +77,13 @@ pub trait Store: Send + Sync {
 
     /// The state at one position: what replaying all lines up to it would give (I6).
     fn feed_snapshot(&self) -> Answer<'_, FeedSnapshot>;
+
+    /// The replicas last remembered, by name and instance.
+    fn replicas(&self) -> Answer<'_, Vec<ReplicaStatus>>;
+
+    /// Remembers replicas as they were heard, in place of what was known of them, and forgets those
+    /// that are gone. Appends nothing.
+    fn remember_replicas(&self, heard: Vec<ReplicaStatus>, gone: Vec<ReplicaId>) -> Answer<'_, ()>;
 
     // Sessions.
 
@@ -179,7 +187,7 @@ pub trait Store: Send + Sync {
 
     // Accounts and clients.
 
-    /// Adds an account. Neither its name nor its subject may be a client's id.
+    /// Adds an account, once for each idempotency key. Neither its name nor its subject may be a client's id.
     fn add_account(&self, act: Act, account: Account) -> Answer<'_, ()>;
 
     /// An account by name.
@@ -188,11 +196,11 @@ pub trait Store: Send + Sync {
     /// Accounts by name, after one, at most [`MAX_PAGE`].
     fn accounts(&self, after: &str) -> Answer<'_, Vec<Account>>;
 
-    /// Replaces an account's password hash.
-    fn set_password(&self, act: Act, username: &str, password: String) -> Answer<'_, ()>;
+    /// Replaces an account's password hash and revokes all that its subject holds: `subject now`.
+    fn set_password(&self, act: Act, username: &str, password: String) -> Answer<'_, Appended>;
 
-    /// Removes an account. Its sessions are not touched.
-    fn remove_account(&self, act: Act, username: &str) -> Answer<'_, ()>;
+    /// Removes an account and revokes all that its subject holds: `subject now`.
+    fn remove_account(&self, act: Act, username: &str) -> Answer<'_, Appended>;
 
     /// Adds a client. Its id may be no account's name or subject.
     fn add_client(&self, act: Act, client: ClientRecord) -> Answer<'_, ()>;
@@ -203,8 +211,9 @@ pub trait Store: Send + Sync {
     /// All clients, by id.
     fn clients(&self) -> Answer<'_, Vec<ClientRecord>>;
 
-    /// Removes a client.
-    fn remove_client(&self, act: Act, client_id: &str) -> Answer<'_, ()>;
+    /// Removes a client and revokes the tokens it holds as itself: `subject_client now access`.
+    /// Sessions that it opened for users live on.
+    fn remove_client(&self, act: Act, client_id: &str) -> Answer<'_, Appended>;
 
     // Audit and clean-up.
 

@@ -4,6 +4,7 @@
 //! one of its transactions, and what an operation wrote is seen by those after it.
 
 use annul_core::algebra::Until;
+use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
 use annul_core::settings::IssuerRecord;
@@ -58,6 +59,9 @@ pub(crate) trait Read {
     fn client(&self, client_id: &str) -> Result<Option<ClientRecord>>;
     fn clients(&self) -> Result<Vec<ClientRecord>>;
 
+    /// By name and instance.
+    fn replicas(&self) -> Result<Vec<ReplicaStatus>>;
+
     fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>>;
     fn attempt(&self, key: &IdempotencyKey) -> Result<Option<Attempt>>;
 }
@@ -85,6 +89,9 @@ pub(crate) trait Write: Read {
     fn remove_account(&mut self, username: &str) -> Result<()>;
     fn put_client(&mut self, client: &ClientRecord) -> Result<()>;
     fn remove_client(&mut self, client_id: &str) -> Result<()>;
+
+    fn put_replica(&mut self, replica: &ReplicaStatus) -> Result<()>;
+    fn remove_replica(&mut self, replica: &ReplicaId) -> Result<()>;
 
     /// The event's id is given by the store.
     fn put_audit(&mut self, event: &AuditEvent) -> Result<()>;

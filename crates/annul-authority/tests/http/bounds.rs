@@ -88,6 +88,19 @@ async fn a_full_lane_says_when_to_come_back_and_leaves_administration_alone() {
 }
 
 #[tokio::test]
+async fn a_client_without_the_scope_is_limited_like_any_other() {
+    let authority = in_memory(|config| config.limits.admin = 1).await;
+    let reader = authority.client("reader", &["annul.read"]).await;
+    let mut statuses = Vec::new();
+    for _ in 0..8 {
+        let request = authority.request_as(&reader, Method::GET, "/v1/clients");
+        statuses.push(request.send().await.unwrap().status().as_u16());
+    }
+    assert!(statuses.contains(&403) && statuses.contains(&429), "{statuses:?}");
+    expect(authority.request_as(&reader, Method::GET, "/v1/keys"), 200).await;
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_and_locks_out_nobody_with_a_credential() {
     let authority = in_memory(|config| config.limits.anonymous = 1).await;
     let mut statuses = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use annul_authority::config::StoreKind;
+use annul_authority::config::{Encoding, SecretConfig, StoreKind};
 use annul_authority::serve::{Notice, Server};
 use futures::StreamExt as _;
 use reqwest::{Client, Method};
@@ -33,6 +33,111 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(authority.verdict(&token).await, "revoked");
     assert_eq!(authority.verdict(&kept).await, "active");
     assert!(text(&authority.get("/statusz").await, "position") >= text(&revoked, "position"));
+}
+
+#[tokio::test]
+async fn a_verifier_known_before_a_restart_is_waited_for_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, StoreKind::Sqlite);
+    let server = Server::start(config.clone()).await.unwrap();
+    let admin = admin_of(&server, &config);
+    let authority = Running { server, http: Client::new(), admin: admin.clone(), dir };
+    let report = |instance: &str, longest_age: u64, position: &str| {
+        let path = format!("/v1/feed/replicas/api/{instance}");
+        let report = json!({
+            "position": position, "state": "live", "longest_age": longest_age, "interval": 20, "nonce": "n",
+            "routes": {"check": 1, "verify": 1},
+        });
+        (path, report)
+    };
+    let head = text(&authority.get("/statusz").await, "position");
+    for (instance, longest_age) in [("a", 600), ("b", 1)] {
+        let (path, report) = report(instance, longest_age, &head);
+        authority.post(&path, report, 200).await;
+    }
+    // Not even a clean-up was left to run: what counts is on disk before the report is answered.
+    authority.server.stop().await.unwrap();
+
+    let server = Server::start(config).await.unwrap();
+    let authority = Running { server, http: Client::new(), admin, dir: authority.dir };
+    let replicas = authority.get("/statusz").await["replicas"].clone();
+    assert_eq!(replicas.as_array().unwrap().len(), 2, "{replicas}");
+    let revoke = json!({"targets": ["subject:alice"], "wait": "2s"});
+    let revoked = authority.post("/v1/revocations", revoke, 201).await;
+    let confirmation = &revoked["confirmation"];
+    assert_eq!(confirmation["confirmed"], false, "{confirmation}");
+    assert_eq!((&confirmation["applied"], &confirmation["routes"]["verify"]), (&json!(0), &json!(2)));
+    let done: Vec<bool> =
+        confirmation["verifiers"].as_array().unwrap().iter().map(|one| one["done"].as_bool().unwrap()).collect();
+    assert_eq!(done, [false, true], "b's age has run out, a's has not: {confirmation}");
+    let enforced = revoked["enforced_by"].as_u64().unwrap() - revoked["acknowledged_at"].as_u64().unwrap();
+    assert_eq!(enforced, 600_000);
+
+    // Heard again, it is counted by what it says, and the answer waits no longer.
+    let (path, report) = report("a", 600, &text(&revoked, "position"));
+    authority.post(&path, report, 200).await;
+    let replicas = authority.get("/statusz").await["replicas"].clone();
+    assert_eq!(replicas[0]["state"], "live", "{replicas}");
+}
+
+#[tokio::test]
+async fn a_start_that_was_killed_before_the_log_was_created_leaves_its_credential_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, StoreKind::Sqlite);
+    let other = tempfile::tempdir().unwrap();
+    let made = self::config(&other, StoreKind::Sqlite);
+    Server::start(made.clone()).await.unwrap().stop().await.unwrap();
+    // What a kill leaves: the master key and the credential, and a store without a log.
+    std::fs::create_dir(&config.store.data).unwrap();
+    for file in ["master.key", "admin.credential"] {
+        std::fs::copy(made.store.data.join(file), config.store.data.join(file)).unwrap();
+    }
+    let server = Server::start(config.clone()).await.unwrap();
+    let credential = config.store.data.join("admin.credential");
+    assert!(server.notices().contains(&Notice::CredentialWritten { path: credential.clone() }));
+    let admin = admin_of(&server, &config);
+    let authority = Running { server, http: Client::new(), admin, dir };
+    authority.get("/v1/clients").await;
+    assert_eq!(std::fs::read(&credential).unwrap(), std::fs::read(made.store.data.join("admin.credential")).unwrap());
+    authority.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_used_starts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(&dir, StoreKind::Sqlite);
+    config.issuers.secrets = vec![SecretConfig {
+        issuer: "https://idp.example".to_owned(),
+        name: "shared".to_owned(),
+        algorithm: "HS256".to_owned(),
+        secret: Some("hunter2".to_owned().into()),
+        secret_file: None,
+        encoding: Encoding::Text,
+    }];
+    let error = Server::start(config.clone()).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "issuer_secret_unusable");
+    assert!(!error.to_string().contains("hunter2") && !error.hint().is_empty());
+    assert!(!config.store.data.exists());
+}
+
+#[tokio::test]
+async fn without_a_place_for_the_credential_no_log_is_created() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, StoreKind::Sqlite);
+    let credential = config.store.data.join("admin.credential");
+    std::fs::create_dir_all(&credential).unwrap();
+    let error = Server::start(config.clone()).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "credential_unwritable");
+    std::fs::remove_dir(&credential).unwrap();
+    std::fs::write(&credential, "ANNUL_CLIENT_ID=admin\nANNUL_CLIENT_SECRET=short\n").unwrap();
+    let error = Server::start(config.clone()).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "credential_malformed");
+    assert!(!error.hint().is_empty());
+    std::fs::remove_file(&credential).unwrap();
+    let server = Server::start(config.clone()).await.unwrap();
+    let admin = admin_of(&server, &config);
+    let authority = Running { server, http: Client::new(), admin, dir };
+    authority.get("/v1/clients").await;
 }
 
 #[cfg(unix)]

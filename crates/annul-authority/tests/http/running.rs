@@ -57,7 +57,7 @@ async fn start(kind: StoreKind, adjust: impl FnOnce(&mut Config)) -> Running {
 pub(crate) fn admin_of(server: &Server, config: &Config) -> Credential {
     let in_memory = server.notices().iter().find_map(|notice| match notice {
         Notice::CredentialInMemory { client_id, client_secret } => {
-            Some(Credential { id: client_id.clone(), secret: client_secret.clone() })
+            Some(Credential { id: client_id.clone(), secret: client_secret.expose().to_owned() })
         }
         _ => None,
     });

@@ -105,6 +105,42 @@ async fn a_client_proves_itself_by_its_secret_and_may_what_it_was_given() {
 }
 
 #[tokio::test]
+async fn a_removed_client_gets_no_token_even_if_it_proved_itself_before() {
+    let mut world = World::new().await;
+    let made = world.authority.create_client(&world.caller, client("job", &["jobs.run"])).await.unwrap();
+    let proven = world.authority.authenticate_client("job", made.client_secret.expose()).await.unwrap();
+    let token = world.authority.client_credentials(&proven, None, Vec::new()).await.unwrap();
+    world.assert_active(&token.access_token, "before").await;
+    let once = world.caller.clone().with_idempotency("k", [1; 32]);
+    world.authority.delete_client(&once, "job").await.unwrap();
+    world.authority.delete_client(&once, "job").await.unwrap();
+    world.assert_revoked(&token.access_token, "its client is gone").await;
+    assert_eq!(code(world.authority.client_credentials(&proven, None, Vec::new()).await), "invalid_client");
+}
+
+#[tokio::test]
+async fn no_client_takes_a_name_that_the_audit_gives_to_others() {
+    let world = World::new().await;
+    for name in ["annul", "subject:alice"] {
+        assert_eq!(code(world.authority.create_client(&world.caller, client(name, &[])).await), "request_invalid");
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_made_once_for_each_attempt() {
+    let world = World::new().await;
+    let once = world.caller.clone().with_idempotency("k", [1; 32]);
+    let first = world.authority.create_account(&once, account("alice")).await.unwrap();
+    world.advance(10);
+    let again = world.authority.create_account(&once, account("alice")).await.unwrap();
+    assert_eq!((again.username, again.created), (first.username, first.created));
+    let other = world.caller.clone().with_idempotency("k", [2; 32]);
+    assert_eq!(code(world.authority.create_account(&other, account("bob")).await), "idempotency_conflict");
+    let of_another_client = annul_authority::authority::Caller::client("shop").with_idempotency("k", [2; 32]);
+    world.authority.create_account(&of_another_client, account("bob")).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_last_administrator_cannot_be_deleted() {
     let world = World::new().await;
     assert_eq!(code(world.authority.delete_client(&world.caller, "admin").await), "last_admin");

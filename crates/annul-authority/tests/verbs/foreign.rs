@@ -1,5 +1,6 @@
 //! Foreign issuers: accepted by their keys, revoked by the same verbs.
 
+use annul_authority::authority::{IssuerSecret, Setup};
 use annul_authority::issuers::IssuerRequest;
 use annul_authority::keys::KillRequest;
 use annul_authority::revocations::{CutoffText, RevokeRequest};
@@ -7,9 +8,16 @@ use annul_authority::secret::Secret;
 use annul_authority::signing::{SigningAlgorithm, SigningKey};
 use annul_authority::subjects::SubjectBlock;
 use annul_core::algebra::Reach;
+use annul_core::token::{Algorithm, Key};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::world::{AUDIENCE, FOREIGN, World, claims, code, revocation, target};
+use crate::world::{AUDIENCE, FOREIGN, ISSUER, World, claims, code, revocation, target};
+
+/// Where the foreign issuer publishes its keys.
+const KEYS: &str = "https://idp.example/jwks";
 
 struct Idp {
     key: SigningKey,
@@ -159,8 +167,8 @@ async fn a_killed_foreign_key_stays_dead_however_often_it_is_published() {
     let other = SigningKey::generate(SigningAlgorithm::Es256).unwrap();
     let both = json!({ "keys": [idp.key.public_jwk(), other.public_jwk()] });
     let mut world = World::new().await;
-    let request = IssuerRequest { jwks: Some(both.clone()), ..idp.request() };
-    world.authority.add_issuer(&world.caller, request, None).await.unwrap();
+    let request = IssuerRequest { jwks: None, jwks_uri: Some(KEYS.to_owned()), ..idp.request() };
+    world.authority.add_issuer(&world.caller, request, Some(both.to_string().into_bytes())).await.unwrap();
     let token = idp.token(&world, "alice", json!({}));
     world.assert_active(&token, "before the kill").await;
 
@@ -172,7 +180,7 @@ async fn a_killed_foreign_key_stays_dead_however_often_it_is_published() {
     world.assert_revoked(&token, "the killed key").await;
     world.assert_revoked(&forged, "a forgery after the kill").await;
 
-    let answer = world.authority.refresh_issuer(FOREIGN, both.to_string().into_bytes()).await.unwrap();
+    let answer = world.authority.refresh_issuer(FOREIGN, KEYS, both.to_string().into_bytes()).await.unwrap();
     assert_eq!(answer.keys, [other.kid().to_owned()]);
     assert_eq!(answer.left_out.len(), 1);
     assert_ne!(world.check(forged.expose()).await.code, None, "fetched again, and still dead");
@@ -199,22 +207,22 @@ async fn keys_are_given_or_fetched_and_weak_ones_are_refused_by_name() {
         (with(json!([])), "key_refused"),
         (IssuerRequest { jwks: None, ..idp.request() }, "request_invalid"),
         (IssuerRequest { longest_life: 0, ..idp.request() }, "request_invalid"),
-        (IssuerRequest { issuer: crate::world::ISSUER.to_owned(), ..idp.request() }, "own_issuer"),
+        (IssuerRequest { issuer: ISSUER.to_owned(), ..idp.request() }, "own_issuer"),
     ] {
         assert_eq!(code(add(request, None).await), expected);
     }
     assert!(world.authority.list_issuers().await.unwrap().issuers.is_empty());
 
-    let by_uri = IssuerRequest { jwks: None, jwks_uri: Some("https://idp.example/jwks".to_owned()), ..idp.request() };
+    let by_uri = IssuerRequest { jwks: None, jwks_uri: Some(KEYS.to_owned()), ..idp.request() };
     add(by_uri, Some(idp.jwks().to_string().into_bytes())).await.unwrap();
     assert!(world.authority.issuers_due().await.unwrap().is_empty());
     world.advance(301);
     assert_eq!(world.authority.issuers_due().await.unwrap().len(), 1);
-    let broken = world.authority.refresh_issuer(FOREIGN, b"<html>".to_vec()).await;
+    let broken = world.authority.refresh_issuer(FOREIGN, KEYS, b"<html>".to_vec()).await;
     assert_eq!(code(broken), "key_refused");
     let kept = world.authority.list_issuers().await.unwrap().issuers.remove(0);
     assert_eq!(kept.keys, [idp.key.kid().to_owned()], "a broken document leaves the keys that are known");
-    world.authority.refresh_issuer(FOREIGN, idp.jwks().to_string().into_bytes()).await.unwrap();
+    world.authority.refresh_issuer(FOREIGN, KEYS, idp.jwks().to_string().into_bytes()).await.unwrap();
     assert!(world.authority.issuers_due().await.unwrap().is_empty());
 }
 
@@ -240,4 +248,82 @@ async fn cutoffs_on_a_foreign_issuer_are_compared_with_iat() {
     world.revoke(request).await;
     let bob = idp.token(&world, "bob", json!({}));
     world.assert_revoked(&bob, "always").await;
+}
+
+#[tokio::test]
+async fn a_fetch_that_comes_late_brings_no_issuer_back() {
+    let idp = Idp::new();
+    let world = World::new().await;
+    let fetched = || idp.jwks().to_string().into_bytes();
+    let by_uri = |uri: &str| IssuerRequest { jwks: None, jwks_uri: Some(uri.to_owned()), ..idp.request() };
+    world.authority.add_issuer(&world.caller, by_uri(KEYS), Some(fetched())).await.unwrap();
+    world.authority.remove_issuer(&world.caller, FOREIGN).await.unwrap();
+    assert_eq!(code(world.authority.refresh_issuer(FOREIGN, KEYS, fetched()).await), "issuer_unknown");
+    assert!(world.authority.list_issuers().await.unwrap().issuers.is_empty());
+    world.authority.add_issuer(&world.caller, by_uri("https://idp.example/moved"), Some(fetched())).await.unwrap();
+    let of_the_old_place = world.authority.refresh_issuer(FOREIGN, KEYS, fetched()).await;
+    assert_eq!(code(of_the_old_place), "issuer_unknown");
+}
+
+const SHARED: &[u8] = b"a secret of at least 32 bytes, as HS256 wants";
+
+/// A token that the foreign issuer signed with its secret.
+fn hmac_token(world: &World, jti: Option<&str>) -> Secret {
+    let mut claims = json!({
+        "iss": FOREIGN, "sub": "alice", "aud": AUDIENCE, "iat": world.now(), "exp": world.now() + 600,
+    });
+    if let Some(jti) = jti {
+        claims["jti"] = jti.into();
+    }
+    let header = json!({ "alg": "HS256", "typ": "JWT", "kid": "shared" });
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let input = format!("{}.{}", part(&header), part(&claims));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SHARED), input.as_bytes());
+    Secret::new(format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag)))
+}
+
+fn sharing() -> Setup {
+    let key = Key::secret("shared", Algorithm::Hs256, SHARED).unwrap();
+    let secret = IssuerSecret { issuer: FOREIGN.to_owned(), key };
+    Setup { secrets: vec![secret], ..Setup::new(ISSUER, AUDIENCE) }
+}
+
+#[tokio::test]
+async fn a_token_signed_with_a_shared_secret_is_checked_and_revoked_by_itself() {
+    for keys in [json!({ "keys": [] }), Idp::new().jwks()] {
+        let mut world = World::with(sharing()).await;
+        let request = IssuerRequest { jwks: Some(keys), ..Idp::new().request() };
+        let unknown = hmac_token(&world, Some("a"));
+        assert_eq!(world.check(unknown.expose()).await.code, Some("issuer_mismatch"), "a secret alone accepts nobody");
+        world.authority.add_issuer(&world.caller, request, None).await.unwrap();
+        let (named, nameless) = (hmac_token(&world, Some("a")), hmac_token(&world, None));
+        for token in [&named, &nameless] {
+            world.assert_active(token, "signed with the secret").await;
+        }
+        let by_token = |token: &Secret| RevokeRequest { token: Some(token.clone()), ..RevokeRequest::default() };
+        world.revoke(by_token(&named)).await;
+        world.assert_revoked(&named, "by its jti").await;
+        world.assert_active(&nameless, "another token").await;
+        world.revoke(by_token(&nameless)).await;
+        world.assert_revoked(&nameless, "by its hash").await;
+    }
+}
+
+#[tokio::test]
+async fn a_shared_secret_is_listed_and_killed_by_its_name_and_shown_nowhere() {
+    let idp = Idp::new();
+    let mut world = World::with(sharing()).await;
+    world.authority.add_issuer(&world.caller, idp.request(), None).await.unwrap();
+    let (shared, signed) = (hmac_token(&world, Some("a")), idp.token(&world, "alice", json!({ "jti": "b" })));
+    world.assert_active(&shared, "before").await;
+    world.authority.kill_key(&world.caller, "shared", KillRequest::default()).await.unwrap();
+    world.assert_revoked(&shared, "its secret was killed").await;
+    world.assert_active(&signed, "the issuer's other keys stand").await;
+    let listed = world.authority.list_keys().await.unwrap();
+    let state = listed.keys.iter().find(|key| key.kid.as_deref() == Some("shared")).map(|key| key.state);
+    assert_eq!(state, Some("killed"));
+    let lines = world.store.lines_after(annul_core::position::Position::new(1, 0), 1000).await.unwrap();
+    let shown = format!("{listed:?} {lines:?} {:?} {:?}", world.authority.setup(), world.store.issuers().await);
+    let secret = std::str::from_utf8(SHARED).unwrap();
+    assert!(!shown.contains(secret) && !shown.contains(&URL_SAFE_NO_PAD.encode(SHARED)));
 }

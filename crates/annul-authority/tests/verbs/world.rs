@@ -11,7 +11,7 @@ use annul_authority::revocations::{CutoffText, DryRun, RevokeOutcome, RevokeRequ
 use annul_authority::sealing::MasterKey;
 use annul_authority::secret::Secret;
 use annul_authority::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
-use annul_authority::store::{Limits, MemoryStore, Store};
+use annul_authority::store::{Limits, MemoryStore, SqliteOptions, SqliteStore, Store};
 use annul_authority::tokens::{CheckAnswer, CheckRequest, CheckVerdict};
 use annul_core::algebra::Reach;
 use annul_core::position::Position;
@@ -38,6 +38,7 @@ pub(crate) struct World {
     view: View,
     writer: ViewWriter,
     trust: Trust,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl World {
@@ -48,8 +49,15 @@ impl World {
     pub(crate) async fn with(setup: Setup) -> Self {
         let clock = ManualClock::at(START);
         let handle = Clock::from_source(clock.clone());
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Limits::default(), handle.clone()));
+        let dir = crate::ON_DISK.then(|| tempfile::tempdir().unwrap());
+        let store: Arc<dyn Store> = match &dir {
+            Some(dir) => Arc::new(SqliteStore::open(dir.path(), SqliteOptions::default(), handle.clone()).unwrap()),
+            None => Arc::new(MemoryStore::new(Limits::default(), handle.clone())),
+        };
         let master = MasterKey::from_bytes([7; 32]);
+        let trust = Trust::new(ISSUER, AUDIENCE).with_foreign(Expect::foreign(FOREIGN, AUDIENCE));
+        let trust =
+            setup.secrets.iter().fold(trust, |trust, secret| trust.with_secret(&secret.issuer, secret.key.clone()));
         let started = Authority::start(store.clone(), handle, master, setup).await.unwrap();
         let first = started.first.unwrap();
         let (view, mut writer) = View::new();
@@ -62,7 +70,8 @@ impl World {
             caller: Caller::client("backend"),
             view,
             writer,
-            trust: Trust::new(ISSUER, AUDIENCE).with_foreign(Expect::foreign(FOREIGN, AUDIENCE)),
+            trust,
+            _dir: dir,
         }
     }
 

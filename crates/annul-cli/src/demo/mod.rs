@@ -24,10 +24,10 @@ mod theft;
 
 use std::time::Duration;
 
-use self::process::Children;
 use clap::Args;
 use serde_json::{Value, json};
 
+use self::process::Children;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::print::{self, Format};
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use annul_core::algebra::{Cell, Cutoff, Reach};
+use annul_core::feed::log::{ReplicaId, ReplicaStatus};
+use annul_core::feed::report::{ReplicaState, RouteCounts};
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell, Record, RecordBody};
 use annul_core::target::TargetHash;
@@ -146,6 +148,39 @@ pub async fn the_audit_resolves_a_position(bench: Bench) {
     assert_eq!((entry.actor.as_str(), entry.reason.as_deref(), entry.time), ("support", Some("lost"), START));
     let of_target = RevocationFilter { target: Some(entry.target.clone()), after: None, limit: 10 };
     assert_eq!(bench.store.revocations(of_target).await.unwrap(), [entry]);
+}
+
+/// Who follows the log is known after a restart, and says nothing in the log.
+pub async fn replicas_are_remembered_and_forgotten(bench: Bench) {
+    assert_eq!(bench.store.replicas().await.unwrap_err(), StoreError::NotBootstrapped);
+    let none = bench.store.remember_replicas(vec![replica("api", 60)], Vec::new()).await;
+    assert_eq!(none.unwrap_err(), StoreError::NotBootstrapped);
+    let bench = bench.with_log().await;
+    let head = bench.log().await.head;
+    bench.store.remember_replicas(vec![replica("web", 60), replica("api", 60)], Vec::new()).await.unwrap();
+    assert_eq!(bench.store.replicas().await.unwrap(), [replica("api", 60), replica("web", 60)]);
+    let gone = ReplicaId::new("web", "1").unwrap();
+    bench.store.remember_replicas(vec![replica("api", 90)], vec![gone]).await.unwrap();
+    assert_eq!(bench.store.replicas().await.unwrap(), [replica("api", 90)]);
+    assert_eq!(bench.log().await.head, head);
+}
+
+fn replica(name: &str, longest_age: u64) -> ReplicaStatus {
+    ReplicaStatus {
+        name: name.to_owned(),
+        instance: "1".to_owned(),
+        via: None,
+        state: ReplicaState::Live,
+        position: Some(Position::new(1, 1)),
+        heard_ms_ago: 5,
+        interval: 20,
+        leeway: 0,
+        longest_age,
+        audiences: vec!["api".to_owned()],
+        routes: RouteCounts { check: 1, ..RouteCounts::default() },
+        version: "0".to_owned(),
+        unlisted: 0,
+    }
 }
 
 pub(super) async fn all_lines(bench: &Bench) -> Vec<LogLine> {

@@ -151,3 +151,23 @@ impl Drop for SqliteStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store as _;
+
+    #[tokio::test]
+    async fn a_verb_that_panics_takes_no_other_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteOptions { readers: 1, ..SqliteOptions::default() };
+        let store = SqliteStore::open(dir.path(), options, Clock::system()).unwrap();
+        let fault = || -> Result<(), StoreError> { panic!("a fault, on purpose") };
+        let written = Engine::write(&store, move |_| fault()).await;
+        assert_eq!(written.unwrap_err().code(), "store_failed");
+        assert!(Engine::read(&store, move |_| fault()).await.is_err());
+        // One writer and one reader, both still there.
+        assert_eq!(Engine::write(&store, |_| Ok(7)).await.unwrap(), 7);
+        assert_eq!(store.log().await.unwrap_err(), StoreError::NotBootstrapped);
+    }
+}

@@ -1,5 +1,6 @@
 //! The two queues and the threads behind them: group commit for writes, one snapshot per read.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annul_core::position::Position;
@@ -69,7 +70,7 @@ pub(super) fn write_job<R: Send + 'static>(
 
         fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
             // Also a refusal waits for the commit: it may rest on what the same commit wrote.
-            let outcome = commit.and(self.outcome.unwrap_or(Err(StoreError::Closed)));
+            let outcome = commit.and(self.outcome.unwrap_or_else(|| Err(fault())));
             // Nobody waits any more when the caller gave up.
             let _ = self.reply.send(outcome);
         }
@@ -147,7 +148,9 @@ fn commit_together(
 fn run_one(connection: &Connection, job: &mut dyn WriteJob, limits: &Limits, clock: &Clock) -> Result<(), StoreError> {
     connection.execute_batch("SAVEPOINT work").map_err(failed)?;
     let mut rows = Rows { connection };
-    let ran = job.run(&mut Txn { tables: &mut rows, limits, commit: clock.millis() });
+    let mut txn = Txn { tables: &mut rows, limits, commit: clock.millis(), latest: clock.latest() };
+    // A fault in one verb undoes that verb; it must not take the writer and every other caller along.
+    let ran = catch_unwind(AssertUnwindSafe(|| job.run(&mut txn))).unwrap_or_else(|_| Err(fault()));
     if connection.is_autocommit() {
         // A full disk or an I/O error undid the whole transaction, the jobs before this one too.
         let undone = || StoreError::Failed { detail: "the transaction was undone".to_owned() };
@@ -155,6 +158,11 @@ fn run_one(connection: &Connection, job: &mut dyn WriteJob, limits: &Limits, clo
     }
     let end = if ran == Ok(Fate::Commit) { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" };
     connection.execute_batch(end).map_err(failed)
+}
+
+/// What a verb that panicked is answered with; the panic itself is in the log.
+fn fault() -> StoreError {
+    StoreError::Failed { detail: "the verb met a fault of the authority and was undone".to_owned() }
 }
 
 /// The queue that the reader threads share.
@@ -173,7 +181,9 @@ pub(super) fn read_all(connection: &Connection, queue: &SharedQueue, clock: &Clo
         match connection.execute_batch("BEGIN") {
             Ok(()) => {
                 let rows = Rows { connection };
-                job.run(Ok(&Snapshot { tables: &rows, now: clock.millis() }));
+                let snapshot = Snapshot { tables: &rows, now: clock.millis() };
+                // After a fault in one verb its caller is told that nothing answers; the others read on.
+                let _ = catch_unwind(AssertUnwindSafe(|| job.run(Ok(&snapshot))));
                 // Nothing was written; ending the transaction cannot lose anything.
                 let _ = connection.execute_batch("COMMIT");
             }

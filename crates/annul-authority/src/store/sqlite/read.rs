@@ -1,5 +1,6 @@
 //! Reading rows.
 
+use annul_core::feed::log::ReplicaStatus;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
 use annul_core::target::{HashKey, Target, TargetHash};
@@ -193,6 +194,10 @@ impl Read for Rows<'_> {
 
     fn clients(&self) -> Result<Vec<ClientRecord>> {
         self.docs("client", "SELECT doc FROM client ORDER BY client_id", [])
+    }
+
+    fn replicas(&self) -> Result<Vec<ReplicaStatus>> {
+        self.docs("replica", "SELECT doc FROM replica ORDER BY name, instance", [])
     }
 
     fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>> {

@@ -1,5 +1,6 @@
 //! Writing rows.
 
+use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::record::HashedCell;
 use annul_core::target::{Target, TargetHash};
 use annul_core::time::UnixMillis;
@@ -154,6 +155,17 @@ impl Write for Rows<'_> {
 
     fn remove_client(&mut self, client_id: &str) -> Result<()> {
         self.run("DELETE FROM client WHERE client_id = ?1", [client_id]).map(drop)
+    }
+
+    fn put_replica(&mut self, replica: &ReplicaStatus) -> Result<()> {
+        let sql = "INSERT INTO replica (name, instance, doc) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT (name, instance) DO UPDATE SET doc = excluded.doc";
+        self.run(sql, params![replica.name, replica.instance, to_doc(replica)]).map(drop)
+    }
+
+    fn remove_replica(&mut self, replica: &ReplicaId) -> Result<()> {
+        let sql = "DELETE FROM replica WHERE name = ?1 AND instance = ?2";
+        self.run(sql, [replica.name(), replica.instance()]).map(drop)
     }
 
     fn put_audit(&mut self, event: &AuditEvent) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What followers read: the beginning of the log, its lines, its state; and what may be forgotten.
 
+use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::position::Position;
 use annul_core::record::Chain;
 use annul_core::target::TargetHash;
@@ -68,6 +69,12 @@ pub(crate) fn judging_snapshot(
         None => None,
     };
     Ok(JudgingSnapshot { log, access, session })
+}
+
+pub(crate) fn remember_replicas(txn: &mut Txn<'_>, heard: &[ReplicaStatus], gone: &[ReplicaId]) -> Result<()> {
+    txn.tables.log()?;
+    gone.iter().try_for_each(|replica| txn.tables.remove_replica(replica))?;
+    heard.iter().try_for_each(|replica| txn.tables.put_replica(replica))
 }
 
 pub(crate) fn prune(txn: &mut Txn<'_>, limit: usize) -> Result<Pruned> {

@@ -11,7 +11,7 @@ use annul_core::target::{TargetHash, TargetKind};
 use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::feed::{bootstrap, feed_snapshot, judging_snapshot, lines_after, prune};
+pub(crate) use self::feed::{bootstrap, feed_snapshot, judging_snapshot, lines_after, prune, remember_replicas};
 pub(crate) use self::keys::{change_keys, issuers, kill_key, publish_settings, put_issuer, remove_issuer};
 pub(crate) use self::names::{add_account, add_client, note, remove_account, remove_client, set_password};
 pub(crate) use self::revocations::{lift, rehearse, revoke};
@@ -30,12 +30,15 @@ pub(crate) struct Txn<'t> {
     pub(crate) limits: &'t Limits,
     /// The wall clock, read inside the transaction.
     pub(crate) commit: UnixMillis,
+    /// The latest time any token of ours may have been issued at: past the commit when the clock has
+    /// stepped back.
+    pub(crate) latest: UnixMillis,
 }
 
 impl Txn<'_> {
     /// The end of the log, for an act.
     fn appender(&mut self, act: &Act) -> Result<Appender<'_>> {
-        Appender::begin(&mut *self.tables, self.limits, self.commit, act.clone())
+        Appender::begin(&mut *self.tables, self.limits, self.commit, self.latest, act.clone())
     }
 }
 
@@ -51,7 +54,12 @@ pub(crate) struct Snapshot<'t> {
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     Appended(Appended),
-    Opened { sid: String, replaced: Option<annul_core::position::Position> },
+    Opened {
+        sid: String,
+        replaced: Option<annul_core::position::Position>,
+    },
+    /// A name was given to somebody; there is nothing to answer.
+    Named,
 }
 
 /// What an earlier attempt with the act's idempotency key did, if there was one.
@@ -79,7 +87,7 @@ fn remember_attempt(txn: &mut Txn<'_>, act: &Act, outcome: &Outcome) -> Result<(
 fn once(txn: &mut Txn<'_>, act: &Act, work: impl FnOnce(&mut Txn<'_>) -> Result<Appended>) -> Result<Appended> {
     match earlier_attempt(txn, act)? {
         Some(Outcome::Appended(appended)) => return Ok(Appended { repeated: true, ..appended }),
-        Some(Outcome::Opened { .. }) => return Err(Refused::IdempotencyConflict.into()),
+        Some(Outcome::Opened { .. } | Outcome::Named) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
     }
     let outcome = Outcome::Appended(work(txn)?);

@@ -1,10 +1,22 @@
 //! Who may call and who may log in: clients and accounts, in one name space.
 
-use super::{Result, Txn};
-use crate::model::{Account, Act, ClientRecord};
-use crate::store::Refused;
+use annul_core::algebra::{Cutoff, Reach};
+use annul_core::fold::EmittedBy;
+use annul_core::target::{Target, TargetKind};
+
+use super::revocations::{Counting, done};
+use super::sessions::own_subject;
+use super::{Outcome, Result, Txn, earlier_attempt, once, remember_attempt};
+use crate::log::Appender;
+use crate::model::{Account, Act, ClientRecord, NewRevocation};
+use crate::store::{Appended, Refused, SessionCount};
 
 pub(crate) fn add_account(txn: &mut Txn<'_>, act: &Act, account: &Account) -> Result<()> {
+    match earlier_attempt(txn, act)? {
+        Some(Outcome::Named) => return Ok(()),
+        Some(_) => return Err(Refused::IdempotencyConflict.into()),
+        None => {}
+    }
     if txn.tables.account(&account.username)?.is_some() {
         return Err(Refused::AccountExists.into());
     }
@@ -13,19 +25,27 @@ pub(crate) fn add_account(txn: &mut Txn<'_>, act: &Act, account: &Account) -> Re
         return Err(Refused::NameTaken.into());
     }
     txn.tables.put_account(account)?;
+    remember_attempt(txn, act, &Outcome::Named)?;
     note(txn, act, Some(account.username.clone()))
 }
 
-pub(crate) fn set_password(txn: &mut Txn<'_>, act: &Act, username: &str, password: String) -> Result<()> {
-    let account = txn.tables.account(username)?.ok_or(Refused::AccountUnknown)?;
-    txn.tables.put_account(&Account { password, ..account })?;
-    note(txn, act, Some(username.to_owned()))
+pub(crate) fn set_password(txn: &mut Txn<'_>, act: &Act, username: &str, password: String) -> Result<Appended> {
+    once(txn, act, |txn| {
+        let mut log = txn.appender(act)?;
+        let account = log.tables.account(username)?.ok_or(Refused::AccountUnknown)?;
+        let subject = account.subject.clone();
+        log.tables.put_account(&Account { password, ..account })?;
+        end_subject(&mut log, &subject)
+    })
 }
 
-pub(crate) fn remove_account(txn: &mut Txn<'_>, act: &Act, username: &str) -> Result<()> {
-    txn.tables.account(username)?.ok_or(Refused::AccountUnknown)?;
-    txn.tables.remove_account(username)?;
-    note(txn, act, Some(username.to_owned()))
+pub(crate) fn remove_account(txn: &mut Txn<'_>, act: &Act, username: &str) -> Result<Appended> {
+    once(txn, act, |txn| {
+        let mut log = txn.appender(act)?;
+        let account = log.tables.account(username)?.ok_or(Refused::AccountUnknown)?;
+        log.tables.remove_account(username)?;
+        end_subject(&mut log, &account.subject)
+    })
 }
 
 pub(crate) fn add_client(txn: &mut Txn<'_>, act: &Act, client: &ClientRecord) -> Result<()> {
@@ -39,10 +59,32 @@ pub(crate) fn add_client(txn: &mut Txn<'_>, act: &Act, client: &ClientRecord) ->
     note(txn, act, Some(client.client_id.clone()))
 }
 
-pub(crate) fn remove_client(txn: &mut Txn<'_>, act: &Act, client_id: &str) -> Result<()> {
-    txn.tables.client(client_id)?.ok_or(Refused::ClientUnknown)?;
-    txn.tables.remove_client(client_id)?;
-    note(txn, act, Some(client_id.to_owned()))
+pub(crate) fn remove_client(txn: &mut Txn<'_>, act: &Act, client_id: &str) -> Result<Appended> {
+    once(txn, act, |txn| {
+        let mut log = txn.appender(act)?;
+        log.tables.client(client_id)?.ok_or(Refused::ClientUnknown)?;
+        log.tables.remove_client(client_id)?;
+        let issuer = log.log().settings.issuer.clone();
+        // Its own tokens name it twice; those of the sessions that it opened do not.
+        let own_tokens =
+            Target::two(issuer, TargetKind::SubjectClient, client_id, client_id).map_err(|_| Refused::ClientUnknown)?;
+        let at = log.revoke(&up_to_now(own_tokens, Reach::Access), EmittedBy::State)?;
+        log.note_act(Some(client_id.to_owned()))?;
+        Ok(done(&log, vec![at], SessionCount::default()))
+    })
+}
+
+/// Revokes all that a subject holds, in the transaction that changed its account.
+fn end_subject(log: &mut Appender<'_>, subject: &str) -> Result<Appended> {
+    let entry = up_to_now(own_subject(log.log(), subject)?, Reach::Both);
+    let counting = Counting::begin(log, [&entry])?;
+    let at = log.revoke(&entry, EmittedBy::State)?;
+    let sessions = counting.finish(log)?;
+    Ok(done(log, vec![at], sessions))
+}
+
+fn up_to_now(target: Target, reach: Reach) -> NewRevocation {
+    NewRevocation { target, cutoff: Cutoff::Now, reach, exp: None, until: None, reason: None }
 }
 
 pub(crate) fn note(txn: &mut Txn<'_>, act: &Act, target: Option<String>) -> Result<()> {

@@ -1,0 +1,23 @@
+//! The suite of `verbs`, whole, over the SQLite store: what a verb promises does not depend on where
+//! the rows are kept.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+/// Which store these verbs run on.
+const ON_DISK: bool = true;
+
+#[path = "verbs/accounts.rs"]
+mod accounts;
+#[path = "verbs/foreign.rs"]
+mod foreign;
+#[path = "verbs/keys.rs"]
+mod keys;
+#[path = "verbs/sessions.rs"]
+mod sessions;
+#[path = "verbs/start.rs"]
+mod start;
+#[path = "verbs/targets.rs"]
+mod targets;
+#[path = "verbs/tokens.rs"]
+mod tokens;
+#[path = "verbs/world.rs"]
+mod world;

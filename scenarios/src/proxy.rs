@@ -1,0 +1,112 @@
+//! A wire that can be cut or fall silent: forwards TCP connections until told not to.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+
+/// What becomes of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Whole,
+    Silent,
+    Cut,
+}
+
+/// The proxy, on a thread of its own: it forwards also while a test waits for a process to start.
+/// Dropping it ends every connection through it.
+pub struct Proxy {
+    address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+    wire: watch::Sender<Wire>,
+}
+
+impl Proxy {
+    /// Listens on a free loopback port and forwards to the server at `url`.
+    pub fn to(url: &str) -> Self {
+        let (_, to) = url.split_once("://").expect("a URL has a scheme");
+        let to = to.parse().expect("a URL of a scenario is an address and a port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+        listener.set_nonblocking(true).expect("a socket can be polled");
+        let address = listener.local_addr().expect("a listener has an address");
+        let (wire, state) = watch::channel(Wire::Whole);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&accepted);
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+            runtime.block_on(accept(listener, to, state, &counter));
+        });
+        Self { address, accepted, wire }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many connections it has taken.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Ends every connection, and every new one at once: what is behind is down.
+    pub fn cut(&self) {
+        self.wire.send_replace(Wire::Cut);
+    }
+
+    /// Keeps every connection and forwards nothing: what is behind cannot be told from slow.
+    pub fn silence(&self) {
+        self.wire.send_replace(Wire::Silent);
+    }
+
+    /// Lets connections and bytes through again.
+    pub fn mend(&self) {
+        self.wire.send_replace(Wire::Whole);
+    }
+}
+
+/// Takes connections until the proxy's handle is gone.
+async fn accept(
+    listener: std::net::TcpListener,
+    to: SocketAddr,
+    mut wire: watch::Receiver<Wire>,
+    accepted: &AtomicUsize,
+) {
+    let listener = TcpListener::from_std(listener).expect("a listening socket");
+    loop {
+        tokio::select! {
+            taken = listener.accept() => {
+                let Ok((inward, _)) = taken else { return };
+                accepted.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(forward(inward, to, wire.clone()));
+            }
+            held = wire.changed() => if held.is_err() { return; },
+        }
+    }
+}
+
+async fn forward(mut inward: TcpStream, to: SocketAddr, mut wire: watch::Receiver<Wire>) {
+    if *wire.borrow() == Wire::Cut {
+        return;
+    }
+    let Ok(mut outward) = TcpStream::connect(to).await else { return };
+    let mut copying = pin!(tokio::io::copy_bidirectional(&mut inward, &mut outward));
+    loop {
+        let state = *wire.borrow_and_update();
+        let changed = match state {
+            Wire::Cut => return,
+            Wire::Silent => wire.changed().await,
+            Wire::Whole => tokio::select! {
+                _ = &mut copying => return,
+                changed = wire.changed() => changed,
+            },
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What goes wrong on a real machine, done to real processes.
+//!
+//! Each test breaks one thing from outside and asserts three sides of it: the error is named and
+//! says what happened, what was left unharmed and what to do; what goes on without the broken part
+//! goes on; and nothing that was acknowledged is lost afterwards.
+
+mod clock;
+mod disk;
+mod input;
+mod ledger;
+mod proxy;
+mod secrets;
+mod start;
+mod state;
+mod stop;
+mod support;
+mod verifier;

@@ -1,0 +1,8 @@
+//! What those who run annul rely on: the gateway, a relay of the feed, the doctor, TLS and the
+//! command line, each as real processes.
+
+mod cli;
+mod doctor;
+mod gateway;
+mod relay;
+mod tls;
