@@ -76,7 +76,10 @@ impl Process {
                 return status;
             }
             assert!(asked.elapsed() < bound, "process {} still runs after {bound:?}", self.id());
-            #[expect(clippy::disallowed_methods, reason = "between two looks at a state that is waited for with a bound")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "between two looks at a state that is waited for with a bound"
+            )]
             std::thread::sleep(LOOK_EVERY);
         }
     }

@@ -38,7 +38,17 @@ const RULES: &[Rule] = &[
     Rule {
         within: "crates/annul-core/src",
         except: &[],
-        forbidden: &["SystemTime", "Instant::now", "std::fs", "std::net", "std::thread", "tokio::", "SystemRandom", "OsRng", "println!"],
+        forbidden: &[
+            "SystemTime",
+            "Instant::now",
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "tokio::",
+            "SystemRandom",
+            "OsRng",
+            "println!",
+        ],
         because: "the core has no clock, no randomness and no I/O: time and bytes come in as arguments",
     },
     Rule {
@@ -148,7 +158,8 @@ fn check_source(name: &str, text: &str, findings: &mut Vec<String>) {
 fn check_arrows(root: &Path, findings: &mut Vec<String>) -> Result<()> {
     for (package, allowed) in ARROWS {
         let path = root.join("crates").join(package).join("Cargo.toml");
-        let manifest: toml::Table = toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+        let manifest: toml::Table =
+            toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
         let dependencies = manifest.get("dependencies").and_then(|table| table.as_table()).cloned().unwrap_or_default();
         for dependency in dependencies.keys().filter(|name| name.starts_with("annul")) {
             if !allowed.contains(&dependency.as_str()) {

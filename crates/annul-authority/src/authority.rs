@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The verbs lie in the modules named after their subjects. Everything that decides is read from
-//! the store in one snapshot per verb; what is kept in memory ([`Standing`]) are keys and settings,
+//! the store in one snapshot per verb; what is kept in memory (`Standing`) are keys and settings,
 //! which verify signatures and save reads but decide nothing alone.
 
 use std::collections::{BTreeMap, HashMap};

@@ -329,7 +329,12 @@ impl Authority {
         if issuer == standing.settings.issuer {
             let expect =
                 Expect::own(issuer, audience).with_leeway(leeway).with_longest_life(standing.settings.longest_life);
-            return unverified.verify(&standing.own_keys, &expect, now);
+            // Every own key that is known and not published was killed.
+            let names_killed_key = unverified.header().kid.as_deref().is_some_and(|kid| standing.owns(kid));
+            return match unverified.verify(&standing.own_keys, &expect, now) {
+                Err(TokenError::KeyUnknown) if names_killed_key => Err(TokenError::KeyKilled),
+                verified => verified,
+            };
         }
         let foreign = standing.foreign.get(&issuer).ok_or(TokenError::IssuerMismatch)?;
         let record = &foreign.config.record;

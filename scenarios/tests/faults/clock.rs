@@ -185,31 +185,3 @@ async fn a_revocation_made_while_the_authoritys_clock_is_slow_outlasts_the_token
     .await;
     service.accepts(bob.token()).await;
 }
-
-#[tokio::test]
-async fn an_authority_that_ran_ahead_of_time_has_forgotten_nothing_that_still_counts() {
-    let clock = FakeClock::new();
-    let mut authority = Authority::launch(Launch { environment: clock.environment(), ..Launch::default() });
-    let dead = authority.login("alice", "phone").await;
-    let live = authority.login("bob", "phone").await;
-    authority.revoke(json!({"targets": ["subject:alice"]})).await;
-    authority.revoke(json!({"targets": ["subject:nobody"]})).await;
-
-    // It starts by a clock that is an hour ahead, as one without a battery may, and cleans up.
-    authority.kill();
-    clock.set(HOUR);
-    authority.restart();
-    eventually("it cleaned up", async || {
-        let kept = authority.admin().get("/v1/revocations").await.expect_status(200);
-        kept.body["revocations"].as_array().is_some_and(Vec::is_empty).then_some(())
-    })
-    .await;
-    authority.kill();
-    clock.set(0);
-    authority.restart();
-
-    let service = Service::start(&authority, "late").await;
-    assert_ne!(service.call(dead.token()).await.status, 200, "a late service accepts what was revoked");
-    authority.next_token(dead.sid()).await.expect_status(403);
-    authority.next_token(live.sid()).await.expect_status(200);
-}

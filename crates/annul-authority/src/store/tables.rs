@@ -126,6 +126,11 @@ pub(crate) struct Attempt {
 /// Seconds for which an idempotency key is remembered.
 pub(crate) const ATTEMPT_LIFE: u64 = 24 * 3600;
 
+/// Seconds by which the authority's own clock may once have run ahead without harm: what it forgets,
+/// and leaves out of a snapshot, has been over for this long besides. A verifier drops it by its own
+/// clock at once; a wrong clock here, put right later, must not revive a token there.
+pub(crate) const CLOCK_ERROR: u64 = 2 * 60 * 60;
+
 /// Before when rows of each kind may go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PruneHorizon {
@@ -143,12 +148,17 @@ impl PruneHorizon {
     pub(crate) fn at(now: UnixMillis, clock_skew: u64, limits: &Limits) -> Self {
         let ago = |seconds: u64| UnixMillis(now.0.saturating_sub(seconds.saturating_mul(1000)));
         Self {
-            entries: now.floor().minus(clock_skew),
+            entries: forgotten_at(now, clock_skew),
             lines: ago(limits.keep_lines),
             attempts: ago(ATTEMPT_LIFE),
             audit: limits.keep_audit.map_or(UnixMillis(0), ago),
         }
     }
+}
+
+/// What was over before this second may be forgotten at `now`.
+pub(crate) fn forgotten_at(now: UnixMillis, clock_skew: u64) -> UnixSeconds {
+    now.floor().minus(clock_skew).minus(CLOCK_ERROR)
 }
 
 impl StoredRevocation {

@@ -87,7 +87,7 @@ async fn a_killed_key_is_dead_at_once_and_its_successor_signs() {
     assert_eq!(revoked.revocations[0].until, None, "a killed key never comes back");
     assert_eq!(revoked.sessions, 0);
     assert!(!published(&world).contains(&kid));
-    assert_eq!(world.check(old.access_token.expose()).await.code, Some("key_unknown"));
+    assert_eq!(world.check(old.access_token.expose()).await.code, Some("key_killed"));
 
     let next = world.next(&old.sid).await;
     assert_eq!(kid_of(next.access_token.expose()), reserve, "the reserve took over");
@@ -162,7 +162,7 @@ async fn reserve_and_retired_keys_can_be_killed_too() {
     let retired = kid_of(before.access_token.expose());
     let after = world.open("alice", "laptop").await;
     world.authority.kill_key(&world.caller, &retired, KillRequest::default()).await.unwrap();
-    assert_eq!(world.check(before.access_token.expose()).await.code, Some("key_unknown"));
+    assert_eq!(world.check(before.access_token.expose()).await.code, Some("key_killed"));
     world.assert_active(&after.access_token, "signed by the active key").await;
     assert_eq!(code(world.authority.kill_key(&world.caller, "nobody", KillRequest::default()).await), "key_unknown");
 }

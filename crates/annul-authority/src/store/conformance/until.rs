@@ -1,5 +1,6 @@
 //! Claims about how long entries are kept, and that forgetting changes nothing.
 
+use crate::store::tables::CLOCK_ERROR;
 use annul_core::algebra::{Cutoff, Reach, Until};
 use annul_core::position::Position;
 use annul_core::target::TargetKind;
@@ -108,8 +109,9 @@ pub async fn clean_up_changes_no_answer(bench: Bench) {
         )
         .await
         .unwrap();
-    // Through the second in which the last token lapses, the skew included, the entries stand.
-    bench.pass(1 + LIFE + MARGIN + 5);
+    // Through the second in which the last token lapses, the skew included, the entries stand, and
+    // for as long again as the authority's clock may have been wrong.
+    bench.pass(1 + LIFE + MARGIN + 5 + CLOCK_ERROR);
     assert_eq!(bench.store.feed_snapshot().await.unwrap().cells.len(), 4);
     bench.pass(1);
     let before = bench.store.feed_snapshot().await.unwrap();

@@ -9,7 +9,7 @@ use super::keys::publish_own;
 use super::sessions::session_view;
 use super::{Result, Snapshot, Txn, cells};
 use crate::model::{Act, Head, Side};
-use crate::store::tables::PruneHorizon;
+use crate::store::tables::{PruneHorizon, forgotten_at};
 use crate::store::{FeedSnapshot, Genesis, JudgingSnapshot, Lines, LogState, MAX_PAGE, Pruned, StoreError};
 
 pub(crate) fn bootstrap(txn: &mut Txn<'_>, genesis: Genesis) -> Result<LogState> {
@@ -50,7 +50,7 @@ pub(crate) fn lines_after(snapshot: &Snapshot<'_>, after: Position, limit: usize
 
 pub(crate) fn feed_snapshot(snapshot: &Snapshot<'_>) -> Result<FeedSnapshot> {
     let log = snapshot.tables.log()?;
-    let forgotten_at = snapshot.now.floor().minus(log.settings.clock_skew);
+    let forgotten_at = forgotten_at(snapshot.now, log.settings.clock_skew);
     let mut cells = snapshot.tables.access_cells()?;
     cells.retain(|hashed| hashed.cell.is_some_and(|cell| !cell.until.is_over(forgotten_at)));
     let issuers = snapshot.tables.issuers()?.into_iter().map(|row| row.record).collect();
