@@ -22,8 +22,8 @@ use tokio::sync::RwLock;
 
 use crate::clock::Clock;
 use crate::error::VerbError;
-use crate::passwords::PasswordQueue;
-use crate::sealing::MasterKey;
+use crate::secrets::passwords::PasswordQueue;
+use crate::secrets::sealing::MasterKey;
 use crate::setup::{FEED_KEY_PURPOSE, check_setup, genesis};
 use crate::standing::Standing;
 use crate::store::{Store, StoreError};

@@ -9,8 +9,8 @@ use annul_core::target::TargetError;
 use annul_core::time::UnixSeconds;
 use annul_core::token::{JwkError, TokenError};
 
-use crate::sealing::SealError;
-use crate::signing::SigningError;
+use crate::secrets::sealing::SealError;
+use crate::secrets::signing::SigningError;
 use crate::store::{Refused, StoreError};
 
 /// What kind of failure an error is, for whoever answers the caller.

@@ -7,15 +7,15 @@ use annul_core::target::HashKey;
 use annul_core::time::UnixMillis;
 use annul_core::token::Key;
 
-use crate::clients::{ADMIN, admin_record, new_secret};
 use crate::error::VerbError;
 use crate::model::KeyState;
-use crate::random;
-use crate::sealing::{MasterKey, SealError};
-use crate::secret::Secret;
-use crate::signing::{SigningAlgorithm, SigningError, SigningKey};
+use crate::secrets::random;
+use crate::secrets::sealing::{MasterKey, SealError};
+use crate::secrets::secret::Secret;
+use crate::secrets::signing::{SigningAlgorithm, SigningError, SigningKey};
 use crate::standing::sealed_key_record;
 use crate::store::{Genesis, StoreError};
+use crate::verbs::clients::{ADMIN, admin_record, new_secret};
 
 /// What the purpose of the sealed feed key is called.
 pub(crate) const FEED_KEY_PURPOSE: &str = "feed key";

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::error::VerbError;
 use crate::model::{IssuerConfig, KeyRecord, KeyState};
-use crate::sealing::MasterKey;
-use crate::signing::{SigningAlgorithm, SigningError, SigningKey};
+use crate::secrets::sealing::MasterKey;
+use crate::secrets::signing::{SigningAlgorithm, SigningError, SigningKey};
 use crate::store::Store;
 
 /// Keys, issuers and settings as of one read of the store.

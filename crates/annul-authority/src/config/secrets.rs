@@ -13,7 +13,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::secrets::secret::Secret;
 
 /// `[issuers]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

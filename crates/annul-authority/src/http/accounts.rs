@@ -9,7 +9,7 @@ use super::auth::{Admin, Allowed};
 use super::body::{Attempt, Fingerprint, JsonBody, Segment};
 use super::confirm::{self, RevocationAnswer};
 use super::problem::Problem;
-use crate::accounts::{AccountAnswer, AccountList, AccountRequest, PasswordRequest};
+use crate::verbs::accounts::{AccountAnswer, AccountList, AccountRequest, PasswordRequest};
 
 /// Lists the accounts.
 #[utoipa::path(get, path = "/v1/accounts", tag = "accounts",

@@ -7,7 +7,7 @@ use super::App;
 use super::auth::{Allowed, Read};
 use super::body::Params;
 use super::problem::Problem;
-use crate::audit::{AuditList, AuditQuery};
+use crate::verbs::audit::{AuditList, AuditQuery};
 
 /// Lists events in order. A refusal's position, looked up here, names the target and the reason.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery),

@@ -23,7 +23,7 @@ use super::body::Attempt;
 use super::codes::Code;
 use super::problem::{Problem, RequestId};
 use crate::authority::Caller;
-use crate::clients::AuthenticatedClient;
+use crate::verbs::clients::AuthenticatedClient;
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

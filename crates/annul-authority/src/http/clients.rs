@@ -8,7 +8,7 @@ use super::App;
 use super::auth::{Admin, Allowed};
 use super::body::{Attempt, Fingerprint, JsonBody, Segment};
 use super::problem::Problem;
-use crate::clients::{ClientList, ClientRequest, ClientSecretAnswer};
+use crate::verbs::clients::{ClientList, ClientRequest, ClientSecretAnswer};
 
 /// Lists the clients; secrets are not kept and so not shown.
 #[utoipa::path(get, path = "/v1/clients", tag = "clients",

@@ -358,7 +358,7 @@ mod tests {
         let sources = [
             include_str!("../error.rs"),
             store,
-            include_str!("../sealing.rs"),
+            include_str!("../secrets/sealing.rs"),
             include_str!("../../../annul-core/src/token/error.rs"),
         ];
         let named: HashSet<_> = sources.into_iter().flat_map(named_codes).collect();

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use crate::revocations::{Revoked, Wait};
+use crate::verbs::revocations::{Revoked, Wait};
 
 /// The longest a call waits for its confirmation: clients and proxies give up soon after.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);

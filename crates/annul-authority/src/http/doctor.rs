@@ -26,8 +26,8 @@ use super::body::{Attempt, JsonBody};
 use super::confirm::LONGEST_WAIT;
 use super::problem::Problem;
 use crate::authority::Caller;
-use crate::revocations::Wait;
-use crate::secret::Secret;
+use crate::secrets::secret::Secret;
+use crate::verbs::revocations::Wait;
 
 /// How long to examine.
 #[derive(Debug, Deserialize, ToSchema)]

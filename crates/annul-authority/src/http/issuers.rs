@@ -12,8 +12,8 @@ use super::auth::{Admin, Allowed, Read};
 use super::body::{Attempt, Fingerprint, JsonBody, Params};
 use super::codes::Code;
 use super::problem::Problem;
-use crate::issuers::{IssuerAnswer, IssuerList, IssuerRemoved, IssuerRequest};
 use crate::jwks_fetch::FetchError;
+use crate::verbs::issuers::{IssuerAnswer, IssuerList, IssuerRemoved, IssuerRequest};
 
 /// Which issuer. It stands in the query because it is a URL.
 #[derive(Debug, Deserialize, IntoParams)]

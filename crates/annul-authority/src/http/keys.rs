@@ -8,7 +8,7 @@ use super::auth::{Admin, Allowed, Read};
 use super::body::{Attempt, JsonBody, Segment};
 use super::confirm::{self, RevocationAnswer};
 use super::problem::Problem;
-use crate::keys::{KeyList, KillRequest, RotateRequest, Rotated};
+use crate::verbs::keys::{KeyList, KillRequest, RotateRequest, Rotated};
 
 /// Lists the keys, killed ones too.
 #[utoipa::path(get, path = "/v1/keys", tag = "keys",

@@ -13,9 +13,9 @@ use super::body::JsonBody;
 use super::codes::Code;
 use super::confirm::{self, RevocationAnswer};
 use super::problem::Problem;
-use crate::accounts::LoginRequest;
-use crate::sessions::TokenAnswer;
-use crate::tokens::LogoutRequest;
+use crate::verbs::accounts::LoginRequest;
+use crate::verbs::sessions::TokenAnswer;
+use crate::verbs::tokens::LogoutRequest;
 
 /// Opens a session for a built-in account.
 #[utoipa::path(post, path = "/v1/login", tag = "login", request_body = LoginRequest,

@@ -10,7 +10,7 @@ use super::auth::{Allowed, Known, Read};
 use super::body::FormBody;
 use super::codes::Code;
 use super::problem::Problem;
-use crate::tokens::{ClientToken, Introspection};
+use crate::verbs::tokens::{ClientToken, Introspection};
 
 /// The parameters of the token endpoint, for the document; the form itself is read by hand because
 /// repeated and empty parameters have a meaning of their own (RFC 6749 §3.2).

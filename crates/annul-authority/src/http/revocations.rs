@@ -14,7 +14,7 @@ use super::auth::{Allowed, Read, Revoke};
 use super::body::{Attempt, JsonBody, Params, Segment};
 use super::confirm::{self, Effect, RevocationAnswer};
 use super::problem::Problem;
-use crate::revocations::{
+use crate::verbs::revocations::{
     DryRun, LiftRequest, Lifted, RevocationItem, RevocationList, RevocationQuery, RevokeOutcome, RevokeRequest,
 };
 

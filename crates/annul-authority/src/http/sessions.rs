@@ -12,8 +12,8 @@ use super::auth::{Allowed, Issue, Read, Revoke};
 use super::body::{Attempt, Fingerprint, JsonBody, Nothing, Params, Segment};
 use super::confirm::{self, RevocationAnswer};
 use super::problem::Problem;
-use crate::revocations::Wait;
-use crate::sessions::{OpenSession, SessionAnswer, SessionList, TokenAnswer};
+use crate::verbs::revocations::Wait;
+use crate::verbs::sessions::{OpenSession, SessionAnswer, SessionList, TokenAnswer};
 
 /// Whose sessions.
 #[derive(Debug, Deserialize, IntoParams)]

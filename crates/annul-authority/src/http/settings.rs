@@ -7,7 +7,7 @@ use super::App;
 use super::auth::{Admin, Allowed, Read};
 use super::body::{Attempt, JsonBody};
 use super::problem::Problem;
-use crate::settings::{SettingsAnswer, SettingsRequest};
+use crate::verbs::settings::{SettingsAnswer, SettingsRequest};
 
 /// The settings in force.
 #[utoipa::path(get, path = "/v1/settings", tag = "settings",

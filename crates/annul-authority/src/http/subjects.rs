@@ -11,9 +11,9 @@ use super::auth::{Allowed, Issue, Read, Revoke};
 use super::body::{Attempt, Fingerprint, JsonBody, Params, Segment};
 use super::confirm::{self, RevocationAnswer};
 use super::problem::Problem;
-use crate::revocations::Wait;
-use crate::sessions::SessionList;
-use crate::subjects::{SubjectBlock, SubjectClaims};
+use crate::verbs::revocations::Wait;
+use crate::verbs::sessions::SessionList;
+use crate::verbs::subjects::{SubjectBlock, SubjectClaims};
 
 /// Lists the subject's sessions, newest first.
 #[utoipa::path(get, path = "/v1/subjects/{subject}/sessions", tag = "subjects", params(("subject" = String, Path)),

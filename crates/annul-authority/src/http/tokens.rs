@@ -7,7 +7,7 @@ use super::App;
 use super::auth::{Allowed, Read};
 use super::body::JsonBody;
 use super::problem::Problem;
-use crate::tokens::{CheckAnswer, CheckRequest};
+use crate::verbs::tokens::{CheckAnswer, CheckRequest};
 
 /// Verifies a token and judges it by everything the authority knows at this moment.
 #[utoipa::path(post, path = "/v1/tokens/check", tag = "tokens", request_body = CheckRequest,

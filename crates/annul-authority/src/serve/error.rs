@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::authority::StartError;
 use crate::feed::FeedStartError;
 use crate::jwks_fetch::FetchError;
-use crate::sealing::SealError;
+use crate::secrets::sealing::SealError;
 use crate::store::OpenError;
 
 /// Why the server does not run, or ran no longer.

@@ -34,7 +34,7 @@ use crate::http::limits::Limits;
 use crate::http::{self, App, Shared};
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;
-use crate::signing::SigningAlgorithm;
+use crate::secrets::signing::SigningAlgorithm;
 use crate::store::{self, MemoryStore, SqliteOptions, SqliteStore, Store};
 
 pub use error::ServeError;

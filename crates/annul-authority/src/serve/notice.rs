@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::secret::Secret;
+use crate::secrets::secret::Secret;
 
 /// Something an operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use super::{Notice, ServeError};
 use crate::authority::{Authority, FirstStart, StartError};
-use crate::clients::{ADMIN, is_secret};
 use crate::config::{Config, StoreKind};
-use crate::private_file;
-use crate::sealing::MasterKey;
-use crate::secret::Secret;
+use crate::secrets::private_file;
+use crate::secrets::sealing::MasterKey;
+use crate::secrets::secret::Secret;
 use crate::store::Store;
+use crate::verbs::clients::{ADMIN, is_secret};
 
 /// The file beside the data that holds a master key made here.
 const MASTER_KEY: &str = "master.key";

@@ -190,7 +190,7 @@ async fn another_master_key_or_issuer_does_not_start_and_harms_nothing() {
     std::fs::remove_file(&path).unwrap();
     let error = Server::start(config.clone()).await.map(|_| ()).unwrap_err();
     assert_eq!(error.code(), "master_key_missing");
-    annul_authority::sealing::MasterKey::create(&path).unwrap();
+    annul_authority::secrets::sealing::MasterKey::create(&path).unwrap();
     let error = Server::start(config.clone()).await.map(|_| ()).unwrap_err();
     assert_eq!(error.code(), "wrong_master_key");
     std::fs::write(&path, right).unwrap();

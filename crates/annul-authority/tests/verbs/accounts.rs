@@ -1,9 +1,9 @@
 //! Accounts and clients: one name space, secrets that show nowhere.
 
-use annul_authority::accounts::{AccountRequest, LoginRequest, PasswordRequest};
-use annul_authority::audit::AuditQuery;
-use annul_authority::clients::ClientRequest;
-use annul_authority::settings::SettingsRequest;
+use annul_authority::verbs::accounts::{AccountRequest, LoginRequest, PasswordRequest};
+use annul_authority::verbs::audit::AuditQuery;
+use annul_authority::verbs::clients::ClientRequest;
+use annul_authority::verbs::settings::SettingsRequest;
 
 use crate::world::{World, code, target};
 
@@ -95,7 +95,7 @@ async fn a_client_proves_itself_by_its_secret_and_may_what_it_was_given() {
     }
     let (id, admin_secret) = &world.admin;
     let admin = world.authority.authenticate_client(id, admin_secret.expose()).await.unwrap();
-    for scope in annul_authority::clients::OWN_SCOPES {
+    for scope in annul_authority::verbs::clients::OWN_SCOPES {
         admin.require(scope).unwrap();
     }
     assert_eq!(
@@ -163,10 +163,14 @@ async fn the_audit_resolves_a_position_to_who_and_why() {
     let world = World::new().await;
     let caller = world.caller.clone().with_request_id("req-1");
     world.open("alice", "phone").await;
-    let request =
-        annul_authority::revocations::RevokeRequest { reason: Some("stolen".to_owned()), ..target("subject:alice") };
+    let request = annul_authority::verbs::revocations::RevokeRequest {
+        reason: Some("stolen".to_owned()),
+        ..target("subject:alice")
+    };
     let outcome = world.authority.revoke(&caller, request).await.unwrap();
-    let annul_authority::revocations::RevokeOutcome::Done(revoked) = outcome else { panic!("it was no dry run") };
+    let annul_authority::verbs::revocations::RevokeOutcome::Done(revoked) = outcome else {
+        panic!("it was no dry run")
+    };
     let query = AuditQuery { position: Some(revoked.position), ..AuditQuery::default() };
     let events = world.authority.audit(query).await.unwrap().events;
     assert_eq!(events.len(), 1);

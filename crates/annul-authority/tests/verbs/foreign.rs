@@ -1,12 +1,12 @@
 //! Foreign issuers: accepted by their keys, revoked by the same verbs.
 
 use annul_authority::authority::{IssuerSecret, Setup};
-use annul_authority::issuers::IssuerRequest;
-use annul_authority::keys::KillRequest;
-use annul_authority::revocations::{CutoffText, RevokeRequest};
-use annul_authority::secret::Secret;
-use annul_authority::signing::{SigningAlgorithm, SigningKey};
-use annul_authority::subjects::SubjectBlock;
+use annul_authority::secrets::secret::Secret;
+use annul_authority::secrets::signing::{SigningAlgorithm, SigningKey};
+use annul_authority::verbs::issuers::IssuerRequest;
+use annul_authority::verbs::keys::KillRequest;
+use annul_authority::verbs::revocations::{CutoffText, RevokeRequest};
+use annul_authority::verbs::subjects::SubjectBlock;
 use annul_core::algebra::Reach;
 use annul_core::token::{Algorithm, Key};
 use aws_lc_rs::hmac;

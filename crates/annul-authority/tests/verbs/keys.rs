@@ -1,9 +1,9 @@
 //! Signing keys: published ahead, rotated, killed.
 
 use annul_authority::authority::Setup;
-use annul_authority::keys::{KillRequest, RotateRequest};
-use annul_authority::revocations::{LiftRequest, RevokeRequest};
-use annul_authority::signing::SigningAlgorithm;
+use annul_authority::secrets::signing::SigningAlgorithm;
+use annul_authority::verbs::keys::{KillRequest, RotateRequest};
+use annul_authority::verbs::revocations::{LiftRequest, RevokeRequest};
 use annul_core::token::UnverifiedToken;
 
 use crate::world::{AUDIENCE, ISSUER, World, code, target};

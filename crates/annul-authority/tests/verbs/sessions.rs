@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use annul_authority::authority::Setup;
-use annul_authority::revocations::LiftRequest;
-use annul_authority::sessions::{OpenSession, SessionState};
-use annul_authority::subjects::{SubjectBlock, SubjectClaims};
+use annul_authority::verbs::revocations::LiftRequest;
+use annul_authority::verbs::sessions::{OpenSession, SessionState};
+use annul_authority::verbs::subjects::{SubjectBlock, SubjectClaims};
 use annul_core::token::UnverifiedToken;
 use serde_json::json;
 

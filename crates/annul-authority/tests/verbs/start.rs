@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use annul_authority::authority::{Authority, Setup};
 use annul_authority::clock::Clock;
-use annul_authority::sealing::MasterKey;
+use annul_authority::secrets::sealing::MasterKey;
 
 use crate::world::{AUDIENCE, ISSUER, World};
 

@@ -1,7 +1,7 @@
 //! Every target with every cutoff and reach: what is refused, and what still passes.
 
-use annul_authority::revocations::{CutoffText, LiftRequest, RevokeRequest};
-use annul_authority::sessions::{OpenSession, TokenAnswer};
+use annul_authority::verbs::revocations::{CutoffText, LiftRequest, RevokeRequest};
+use annul_authority::verbs::sessions::{OpenSession, TokenAnswer};
 use annul_core::algebra::Reach;
 use annul_core::token::UnverifiedToken;
 
@@ -342,8 +342,8 @@ async fn the_same_attempt_twice_is_one_revocation() {
     let repeated = world.authority.revoke(&caller, request()).await.unwrap();
     assert_eq!(world.head().await, head, "the repetition wrote nothing");
     let position = |outcome| match outcome {
-        annul_authority::revocations::RevokeOutcome::Done(revoked) => (revoked.position, revoked.repeated),
-        annul_authority::revocations::RevokeOutcome::Dry(_) => panic!("not a dry run"),
+        annul_authority::verbs::revocations::RevokeOutcome::Done(revoked) => (revoked.position, revoked.repeated),
+        annul_authority::verbs::revocations::RevokeOutcome::Dry(_) => panic!("not a dry run"),
     };
     assert_eq!(position(outcome), (after_first, false));
     assert_eq!(position(repeated), (after_first, true));

@@ -1,11 +1,11 @@
 //! Tokens at the authority: checked, re-stamped, introspected, issued to machines, logged out with.
 
 use annul_authority::authority::Setup;
-use annul_authority::clients::ClientRequest;
-use annul_authority::revocations::RevokeRequest;
-use annul_authority::secret::Secret;
-use annul_authority::sessions::TokenAnswer;
-use annul_authority::tokens::{CheckRequest, CheckVerdict, LogoutRequest, LogoutScope};
+use annul_authority::secrets::secret::Secret;
+use annul_authority::verbs::clients::ClientRequest;
+use annul_authority::verbs::revocations::RevokeRequest;
+use annul_authority::verbs::sessions::TokenAnswer;
+use annul_authority::verbs::tokens::{CheckRequest, CheckVerdict, LogoutRequest, LogoutScope};
 use annul_core::algebra::Reach;
 use annul_core::token::UnverifiedToken;
 use serde_json::json;
@@ -17,7 +17,11 @@ async fn restamped(world: &World, token: &Secret) -> Option<Secret> {
     world.authority.check_token(request).await.unwrap().access_token
 }
 
-async fn log_out(world: &World, token: &TokenAnswer, scope: LogoutScope) -> annul_authority::revocations::Revoked {
+async fn log_out(
+    world: &World,
+    token: &TokenAnswer,
+    scope: LogoutScope,
+) -> annul_authority::verbs::revocations::Revoked {
     world.authority.logout(token.access_token.expose(), LogoutRequest { scope, wait: None }).await.unwrap()
 }
 
@@ -135,8 +139,10 @@ async fn a_revoked_machine_gets_no_token() {
     let request = ClientRequest { client_id: "shop".to_owned(), scopes: Vec::new() };
     let made = world.authority.create_client(&world.caller, request).await.unwrap();
     let client = world.authority.authenticate_client("shop", made.client_secret.expose()).await.unwrap();
-    let always =
-        RevokeRequest { cutoff: Some(annul_authority::revocations::CutoffText::Always), ..target("client:shop") };
+    let always = RevokeRequest {
+        cutoff: Some(annul_authority::verbs::revocations::CutoffText::Always),
+        ..target("client:shop")
+    };
     world.revoke(always).await;
     assert_eq!(code(world.authority.client_credentials(&client, None, Vec::new()).await), "session_revoked");
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use annul_authority::clock::Clock;
 use annul_authority::model::KeyState;
-use annul_authority::sealing::MasterKey;
-use annul_authority::signing::{SigningAlgorithm, SigningKey};
+use annul_authority::secrets::sealing::MasterKey;
+use annul_authority::secrets::signing::{SigningAlgorithm, SigningKey};
 use annul_authority::store::{SqliteOptions, SqliteStore, Store};
 use serde_json::{Map, Value, json};
 

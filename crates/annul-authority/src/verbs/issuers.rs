@@ -12,9 +12,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::{Thing, VerbError};
 use crate::model::{IssuerConfig, KeySource};
+use crate::verbs::bounds;
 
 /// Seconds that a foreign token may live at most. More would keep every entry for longer.
 const MAX_LIFE: u64 = 30 * 24 * 3600;

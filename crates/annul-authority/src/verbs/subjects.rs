@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::VerbError;
-use crate::revocations::{Revoked, Wait};
+use crate::verbs::bounds;
+use crate::verbs::revocations::{Revoked, Wait};
 
 /// The claims a subject has from now on.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::VerbError;
-use crate::secret::Secret;
+use crate::secrets::secret::Secret;
 
 /// Bytes of a password: more only costs time to copy.
 pub const MAX_PASSWORD: usize = 1024;

@@ -12,14 +12,14 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::VerbError;
-use crate::minting::{Grant, Minted, Stamp};
 use crate::model::{Device, KeyState, NewSession, Session, SessionStatus};
-use crate::random;
-use crate::revocations::Revoked;
-use crate::secret::Secret;
+use crate::secrets::random;
+use crate::secrets::secret::Secret;
 use crate::store::{LogState, SessionView};
+use crate::verbs::bounds;
+use crate::verbs::minting::{Grant, Minted, Stamp};
+use crate::verbs::revocations::Revoked;
 
 /// How often an issue is tried anew because the keys or settings changed meanwhile.
 const MOST_TRIES: usize = 4;

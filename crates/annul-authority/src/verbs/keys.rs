@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::{Thing, VerbError};
 use crate::model::{Act, KeyChange, KeyRecord, KeyState, NewRevocation};
-use crate::revocations::{Revoked, Wait};
-use crate::signing::{SigningAlgorithm, SigningKey};
+use crate::secrets::signing::{SigningAlgorithm, SigningKey};
 use crate::standing::{Foreign, sealed_key_record};
 use crate::store::{KillKey, RevocationFilter};
+use crate::verbs::bounds;
+use crate::verbs::revocations::{Revoked, Wait};
 
 /// Characters of an RFC 7638 thumbprint: 32 bytes in base64url.
 const THUMBPRINT: usize = 43;

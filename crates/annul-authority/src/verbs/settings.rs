@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::VerbError;
+use crate::verbs::bounds;
 
 /// Seconds an own token may live at most: every entry is kept at least that long.
 const MAX_LIFE: u64 = 24 * 3600;

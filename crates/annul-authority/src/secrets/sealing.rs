@@ -18,7 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::private_file;
+use crate::secrets::private_file;
 
 const FORMAT: u8 = 0;
 const ID_BYTES: usize = 8;

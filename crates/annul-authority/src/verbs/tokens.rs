@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
-use crate::clients::{AuthenticatedClient, OWN_SCOPES};
 use crate::error::VerbError;
-use crate::minting::{Draft, Grant, Stamp};
 use crate::model::{NewRevocation, SessionStatus};
-use crate::random;
-use crate::revocations::{Revoked, Wait};
-use crate::secret::Secret;
+use crate::secrets::random;
+use crate::secrets::secret::Secret;
 use crate::store::{JudgingSnapshot, Revoke};
+use crate::verbs::bounds;
+use crate::verbs::clients::{AuthenticatedClient, OWN_SCOPES};
+use crate::verbs::minting::{Draft, Grant, Stamp};
+use crate::verbs::revocations::{Revoked, Wait};
 
 /// The subject and client of canary tokens, which no service has a use for.
 pub const CANARY: &str = "annul-canary";

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::{Thing, VerbError};
 use crate::model::{NewRevocation, StoredRevocation};
-use crate::secret::Secret;
+use crate::secrets::secret::Secret;
 use crate::store::{Appended, Kept, MAX_PAGE, RevocationFilter, Revoke};
+use crate::verbs::bounds;
 
 /// Bytes of a target that an error repeats.
 const SHOWN: usize = 120;

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::error::VerbError;
 use crate::model::{Ancestor, AncestorName, Session};
-use crate::secret::Secret;
-use crate::signing::SigningKey;
+use crate::secrets::secret::Secret;
+use crate::secrets::signing::SigningKey;
 
 /// The `typ` of an access token.
 const ACCESS_TOKEN: &str = "at+jwt";

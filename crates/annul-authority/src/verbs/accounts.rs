@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::{Thing, VerbError};
 use crate::model::Account;
-use crate::revocations::Revoked;
-use crate::secret::Secret;
-use crate::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
+use crate::secrets::secret::Secret;
 use crate::store::MAX_PAGE;
-use crate::tokens::CANARY;
+use crate::verbs::bounds;
+use crate::verbs::revocations::Revoked;
+use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
+use crate::verbs::tokens::CANARY;
 
 /// The client of sessions that a login opened.
 pub const LOGIN_CLIENT: &str = "annul.login";

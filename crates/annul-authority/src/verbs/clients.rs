@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use utoipa::ToSchema;
 
-use crate::accounts::LOGIN_CLIENT;
 use crate::authority::{Authority, Caller};
-use crate::bounds;
 use crate::error::VerbError;
 use crate::model::ClientRecord;
-use crate::random;
-use crate::secret::Secret;
-use crate::tokens::CANARY;
+use crate::secrets::random;
+use crate::secrets::secret::Secret;
+use crate::verbs::accounts::LOGIN_CLIENT;
+use crate::verbs::bounds;
+use crate::verbs::tokens::CANARY;
 
 /// The client that the first start makes.
 pub(crate) const ADMIN: &str = "admin";

@@ -1,0 +1,9 @@
+//! What must not be read: keys and how they sign, the master key that seals them, passwords, client
+//! secrets, and the files they lie in.
+
+pub mod passwords;
+pub(crate) mod private_file;
+pub(crate) mod random;
+pub mod sealing;
+pub mod secret;
+pub mod signing;

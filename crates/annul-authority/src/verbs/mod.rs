@@ -1,0 +1,15 @@
+//! What a caller can do, one module per subject: each verb judges, changes state and log in one
+//! transaction, and says what happened. Status codes and wire limits are `http/`'s.
+
+pub mod accounts;
+pub mod audit;
+pub mod bounds;
+pub mod clients;
+pub mod issuers;
+pub mod keys;
+pub(crate) mod minting;
+pub mod revocations;
+pub mod sessions;
+pub mod settings;
+pub mod subjects;
+pub mod tokens;
