@@ -225,14 +225,6 @@ impl Service {
         assert_eq!(seen, Seen { status: self.options.revoked_status, code: "token_revoked".to_owned() });
     }
 
-    /// Waits until the ordinary route refuses `token` because its key is gone: as revoked where the
-    /// service still knows the key, as signed by an unknown one where it never did.
-    pub async fn refuses_as_gone(&self, token: &str) {
-        let (seen, _) = self.refuses_within(token, Duration::from_secs(10)).await;
-        assert_eq!(seen.status, 401, "{seen:?}");
-        assert!(["token_revoked", "token_invalid"].contains(&seen.code.as_str()), "{seen:?}");
-    }
-
     /// Waits until the ordinary route accepts `token`, which a record still under way makes known.
     pub async fn accepts_soon(&self, token: &str) {
         let asked = Instant::now();

@@ -108,11 +108,8 @@ impl Trust {
         }
         let expect = as_described(expect, described.as_deref(), view.settings().as_deref());
         let keys = self.keys(&unverified, described);
-        // A killed key leaves its issuer's set. The names of our own keys are their thumbprints, so a
-        // view too old to say "there is no such key" still knows this one, and a local denial stands.
-        let names_killed_key = unverified.header().kid.as_deref().is_some_and(|kid| view.has_killed(issuer, kid));
         match unverified.verify(&keys, &expect, now) {
-            Err(TokenError::KeyUnknown) if names_killed_key => Err(TokenError::KeyKilled),
+            Err(TokenError::KeyUnknown) if names_killed_key(view, token) => Err(TokenError::KeyKilled),
             verified => verified,
         }
     }
@@ -131,6 +128,15 @@ impl Trust {
             _ => described.keys.clone(),
         }
     }
+}
+
+/// A killed key leaves its issuer's set. The names of our own keys are their thumbprints, so a view
+/// too old to say "there is no such key" still knows this one, and a local denial stands. The token is
+/// read again because only one of an unknown key comes here.
+fn names_killed_key(view: &View, token: &str) -> bool {
+    let Ok(token) = UnverifiedToken::parse(token) else { return false };
+    let named = token.claims().iss().zip(token.header().kid.as_deref());
+    named.is_some_and(|(issuer, kid)| view.has_killed(issuer, kid))
 }
 
 /// What is expected of an issuer, completed by what the log says of it.

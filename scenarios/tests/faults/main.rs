@@ -8,7 +8,6 @@ mod clock;
 mod disk;
 mod input;
 mod ledger;
-mod proxy;
 mod secrets;
 mod start;
 mod state;

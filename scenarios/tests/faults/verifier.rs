@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use scenarios::{Authority, Service};
+use scenarios::{Authority, Proxy, Service};
 use serde_json::json;
 
-use crate::proxy::{Line, Proxy};
 use crate::support::eventually;
 
 fn now_millis() -> u64 {
@@ -54,22 +53,22 @@ async fn a_verifier_that_was_frozen_accepts_nothing_revoked_meanwhile() {
 #[tokio::test]
 async fn a_verifier_that_is_cut_off_answers_503_and_recovers() {
     let authority = Authority::start();
-    let proxy = Proxy::to(authority.url()).await;
+    let proxy = Proxy::to(authority.url());
     let service = Service::start_with(&authority, "api", |options| {
         options.max_staleness_ms = 1_500;
-        options.authority = proxy.url().to_owned();
+        options.authority = proxy.url();
     })
     .await;
     let gone = authority.login("gone", "phone").await;
     authority.revoke(json!({"targets": ["subject:gone"]})).await;
     service.refuses_as_revoked(gone.token()).await;
 
-    for line in [Line::Cut, Line::Silent] {
+    for (broken, line) in [("cut", Proxy::cut as fn(&Proxy)), ("silent", Proxy::silence)] {
         let alice = authority.login("alice", "phone").await;
         let bob = authority.login("bob", "phone").await;
         service.accepts(alice.token()).await;
         service.accepts(bob.token()).await;
-        proxy.set(line);
+        line(&proxy);
         let answer = authority.revoke(json!({"targets": ["subject:alice"]})).await;
         let enforced_by = answer.number("enforced_by");
 
@@ -77,11 +76,11 @@ async fn a_verifier_that_is_cut_off_answers_503_and_recovers() {
         let look = async |token| {
             let asked = now_millis();
             let answer = service.answer("/check", token).await;
-            assert_ne!(answer.status, 401, "{line:?}: a token is called dead by a verifier that cannot know");
+            assert_ne!(answer.status, 401, "{broken}: a token is called dead by a verifier that cannot know");
             if answer.status == 503 {
                 assert!(answer.headers.contains_key("retry-after"), "a 503 says when to come back");
             } else {
-                assert!(asked <= enforced_by, "{line:?}: accepted after enforced_by");
+                assert!(asked <= enforced_by, "{broken}: accepted after enforced_by");
             }
             answer.status
         };
@@ -94,11 +93,11 @@ async fn a_verifier_that_is_cut_off_answers_503_and_recovers() {
         let status = service.status().await;
         assert_eq!(status["state"], "stale", "{status}");
 
-        proxy.set(Line::Whole);
+        proxy.mend();
         eventually("it has recovered", async || {
             let (dead, live) = (service.call(alice.token()).await, service.call(bob.token()).await);
-            assert_ne!(dead.status, 200, "{line:?}: accepted on recovering");
-            assert_ne!(live.status, 401, "{line:?}: a live token is called dead on recovering");
+            assert_ne!(dead.status, 200, "{broken}: accepted on recovering");
+            assert_ne!(live.status, 401, "{broken}: a live token is called dead on recovering");
             (dead.status == 401 && live.status == 200).then_some(())
         })
         .await;
@@ -108,10 +107,10 @@ async fn a_verifier_that_is_cut_off_answers_503_and_recovers() {
 #[tokio::test]
 async fn a_flapping_line_never_makes_a_live_token_dead() {
     let authority = Authority::start();
-    let proxy = Proxy::to(authority.url()).await;
+    let proxy = Proxy::to(authority.url());
     let service = Service::start_with(&authority, "api", |options| {
         options.max_staleness_ms = 2_000;
-        options.authority = proxy.url().to_owned();
+        options.authority = proxy.url();
     })
     .await;
     let bob = authority.login("bob", "phone").await;
@@ -125,11 +124,11 @@ async fn a_flapping_line_never_makes_a_live_token_dead() {
     let flap = async {
         let mut last = String::new();
         for round in 0..10 {
-            let line = if round % 2 == 0 { Line::Cut } else { Line::Silent };
-            proxy.set(line);
+            let line = if round % 2 == 0 { Proxy::cut } else { Proxy::silence };
+            line(&proxy);
             let alice = authority.login(&format!("alice-{round}"), "phone").await;
             last = authority.revoke(json!({"token": alice.token()})).await.text("position").to_owned();
-            proxy.set(Line::Whole);
+            proxy.mend();
             tokio::time::timeout(Duration::from_secs(60), service.has_applied(&last)).await.expect("it recovers");
             service.refuses_as_revoked(alice.token()).await;
         }

@@ -28,7 +28,7 @@ async fn subject_issued_before() {
     let next = authority.next_token(again.sid()).await.expect_status(200);
     service.accepts(next.token()).await;
 
-    // A thousand times over: whatever comes from before dies, whatever comes after lives.
+    // Again and again: whatever comes from before dies, whatever comes after lives.
     for _ in 0..50 {
         let before = authority.login("mallory", "phone").await;
         let cut = authority.revoke(json!({"targets": ["subject:mallory"]})).await;

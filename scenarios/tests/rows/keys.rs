@@ -50,10 +50,10 @@ async fn signing_key_killed() {
     let killed = alice.key_id();
 
     authority.admin().post(&format!("/v1/keys/{killed}/kill"), json!({"reason": "leaked"})).await.expect_status(200);
-    service.refuses_as_gone(alice.token()).await;
-    service.refuses_as_gone(bob.token()).await;
+    service.refuses_as_revoked(alice.token()).await;
+    service.refuses_as_revoked(bob.token()).await;
     let late = Service::start(&authority, "late").await;
-    late.refuses_as_gone(alice.token()).await;
+    late.refuses_as_revoked(alice.token()).await;
 
     // Sessions refresh onto the new key, nobody logs in again.
     let next = authority.next_token(alice.sid()).await.expect_status(200);
@@ -65,7 +65,7 @@ async fn signing_key_killed() {
     // The switch: everybody must log in again.
     let current = next.key_id();
     authority.admin().post(&format!("/v1/keys/{current}/kill"), json!({"end_sessions": true})).await.expect_status(200);
-    service.refuses_as_gone(next.token()).await;
+    service.refuses_as_revoked(next.token()).await;
     authority.next_token(alice.sid()).await.expect_status(403);
     authority.next_token(bob.sid()).await.expect_status(403);
     let again = authority.login("alice", "phone").await;
@@ -83,7 +83,7 @@ async fn signing_key_killed() {
     let (eve, later) = (issuer.token("eve", 5, json!({})), issuer.token("eve", 0, json!({})));
     shared.accepts_soon(&eve).await;
     authority.revoke(json!({"targets": ["key:legacy"], "issuer": issuer.name(), "cutoff": "always"})).await;
-    shared.refuses_as_gone(&eve).await;
-    shared.refuses_as_gone(&later).await;
+    shared.refuses_as_revoked(&eve).await;
+    shared.refuses_as_revoked(&later).await;
     shared.accepts(again.token()).await;
 }
