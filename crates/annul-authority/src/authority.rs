@@ -5,8 +5,9 @@
 //! ```
 //!
 //! The verbs lie in the modules named after their subjects. Everything that decides is read from
-//! the store in one snapshot per verb; what is kept in memory (`Standing`) are keys and settings,
-//! which verify signatures and save reads but decide nothing alone.
+//! the store in one snapshot per verb. What is kept in memory saves reads: keys and settings
+//! (`Standing`) decide nothing alone; the own view and the clients seen before are used only while
+//! they are as new as the last commit that was told.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -17,11 +18,14 @@ use annul_core::settings::Settings;
 use annul_core::target::HashKey;
 use annul_core::time::UnixMillis;
 use annul_core::token::KeySet;
+use annul_core::view::View;
 use arc_swap::ArcSwap;
 use tokio::sync::RwLock;
 
 use crate::clock::Clock;
 use crate::error::VerbError;
+use crate::known_clients::KnownClients;
+use crate::own_view::{OwnLog, OwnView};
 use crate::secrets::passwords::PasswordQueue;
 use crate::secrets::sealing::MasterKey;
 use crate::setup::{FEED_KEY_PURPOSE, check_setup, genesis};
@@ -49,6 +53,10 @@ struct Inner {
     hash_key: HashKey,
     feed_signer: Arc<FeedSigner>,
     standing: ArcSwap<Standing>,
+    clients: KnownClients,
+    own_view: OwnView,
+    /// Until somebody follows the log with it.
+    own_log: Mutex<Option<OwnLog>>,
     /// Read while a token is signed, written while keys change: a key that is being killed signs
     /// nothing after the kill was committed.
     signing: RwLock<()>,
@@ -141,7 +149,11 @@ impl Authority {
         for secret in &setup.secrets {
             secrets.entry(secret.issuer.clone()).or_default().insert(secret.key.clone());
         }
+        let (own_view, own_log) = OwnView::new(store.as_ref());
         let inner = Inner {
+            clients: KnownClients::new(store.as_ref()),
+            own_view,
+            own_log: Mutex::new(Some(own_log)),
             store,
             clock,
             master,
@@ -227,6 +239,24 @@ impl Authority {
         self.forget_retired_keys().await?;
         while self.store().prune(PRUNE_STEP).await?.more {}
         Ok(())
+    }
+
+    /// Keeps the authority's own view fed until the store is gone; a second call ends at once.
+    /// Without it every token is judged by the store, which is as right and slower.
+    pub async fn follow_own_log(&self) {
+        let own_log = self.inner.own_log.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(own_log) = own_log {
+            own_log.follow(self.store().as_ref(), self.clock()).await;
+        }
+    }
+
+    /// The log as verifiers hold it, while that is all that was acknowledged.
+    pub(crate) fn own_view(&self) -> Option<&View> {
+        self.inner.own_view.current()
+    }
+
+    pub(crate) fn clients(&self) -> &KnownClients {
+        &self.inner.clients
     }
 
     pub(crate) fn standing(&self) -> Arc<Standing> {

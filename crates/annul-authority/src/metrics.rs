@@ -2,15 +2,27 @@
 //!
 //! Each server has a recorder of its own: two authorities in one process, as in tests, do not mix.
 
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder as _, Unit};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 /// The metrics of one server.
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    rate_limited: Counter,
+    /// By route. There are as many as the router has, and known methods and statuses for each.
+    routes: RwLock<HashMap<String, RouteMetrics>>,
+}
+
+/// The metrics of one route, so that a request need not find them by their labels.
+struct RouteMetrics {
+    seconds: Histogram,
+    /// By method and status.
+    answers: HashMap<(&'static str, u16), Counter>,
 }
 
 /// Every metric: its name, what it counts.
@@ -48,23 +60,45 @@ impl Metrics {
                 recorder.describe_gauge(name, Some(Unit::Count), text.into());
             }
         }
-        Self { handle: recorder.handle(), recorder }
+        let rate_limited = recorder.register_counter(&Key::from_name("annul_http_rate_limited_total"), &METADATA);
+        Self { handle: recorder.handle(), recorder, rate_limited, routes: RwLock::default() }
     }
 
     /// A request was answered. `route` is the pattern, never the path: paths hold names.
     pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let kind = (known_method(method), status);
+        let known = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        match known.get(route).and_then(|route| Some((route, route.answers.get(&kind)?))) {
+            Some((route, answers)) => {
+                answers.increment(1);
+                route.seconds.record(took.as_secs_f64());
+            }
+            None => {
+                drop(known);
+                self.first_request(kind, route, took);
+            }
+        }
+        if status == 429 {
+            self.rate_limited.increment(1);
+        }
+    }
+
+    /// The first answer of its kind, whose metrics are looked up in the recorder and held from here on.
+    fn first_request(&self, kind: (&'static str, u16), route: &str, took: Duration) {
+        let (method, status) = kind;
         let labels = vec![
-            Label::new("method", known_method(method)),
+            Label::new("method", method),
             Label::new("route", route.to_owned()),
             Label::new("status", status.to_string()),
         ];
-        self.counter("annul_http_requests_total", labels).increment(1);
-        let labels = vec![Label::new("route", route.to_owned())];
-        let key = Key::from_parts("annul_http_request_seconds", labels);
-        self.recorder.register_histogram(&key, &METADATA).record(took.as_secs_f64());
-        if status == 429 {
-            self.counter("annul_http_rate_limited_total", Vec::new()).increment(1);
-        }
+        let answers = self.counter("annul_http_requests_total", labels);
+        answers.increment(1);
+        let key = Key::from_parts("annul_http_request_seconds", vec![Label::new("route", route.to_owned())]);
+        let seconds = self.recorder.register_histogram(&key, &METADATA);
+        seconds.record(took.as_secs_f64());
+        let mut known = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let route = known.entry(route.to_owned()).or_insert_with(|| RouteMetrics { seconds, answers: HashMap::new() });
+        route.answers.insert(kind, answers);
     }
 
     /// Folds what was measured since into the histograms. Without it, and without anyone who scrapes,

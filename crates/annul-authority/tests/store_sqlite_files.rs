@@ -29,7 +29,7 @@ async fn i2_what_was_acknowledged_is_there_after_a_restart() {
     let before = everything(&store).await;
     drop(store);
     let store = open(dir.path()).unwrap();
-    assert_eq!(*store.committed().borrow(), before.0.head.at, "told before anything is written");
+    assert_eq!(store.committed().borrow().head, before.0.head.at, "told before anything is written");
     assert_same(&everything(&store).await, &before);
     let next = revoke(&store, "d").await.unwrap();
     assert_eq!(next, before.0.head.at.next());

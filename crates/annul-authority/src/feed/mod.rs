@@ -36,7 +36,7 @@ use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::config::FeedConfig;
 use crate::metrics::Metrics;
-use crate::store::{LogState, Store, StoreError};
+use crate::store::{Committed, LogState, Store, StoreError};
 
 use connection::Connection;
 pub use refusal::{FeedRefusal, FeedStartError};
@@ -346,7 +346,7 @@ impl Feed {
         metrics.set("annul_feed_replicas_behind", &[], behind as f64);
     }
 
-    async fn follow(self, mut commits: watch::Receiver<Position>) {
+    async fn follow(self, mut commits: watch::Receiver<Committed>) {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {

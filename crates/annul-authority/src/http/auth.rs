@@ -241,7 +241,7 @@ fn address(parts: &Parts) -> IpAddr {
 }
 
 fn request_id(parts: &Parts) -> String {
-    parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+    parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

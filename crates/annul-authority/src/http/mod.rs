@@ -101,11 +101,13 @@ pub fn router(app: App) -> Router {
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let request_id = request.extensions().get::<problem::RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let request_id = request.extensions().get::<problem::RequestId>().cloned();
     let response = next.run(request).await;
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let request_id = request_id.as_ref().map_or("", problem::RequestId::as_str);
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    app.metrics.request(method.as_str(), &route, status, took);
+    app.metrics.request(method.as_str(), route, status, took);
     let code = response.extensions().get::<problem::Problem>().map(|problem| problem.code().name());
     if status >= 500 {
         tracing::warn!(%method, route, status, code, request_id, "request failed");

@@ -5,6 +5,9 @@
 //! Answers that no handler made (unknown path, wrong method, a panic) take the same way, so no
 //! error reaches a client in another form.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -189,7 +192,30 @@ pub struct OauthError {
 
 /// The id of a request, for its log lines and its answer.
 #[derive(Clone, Debug)]
-pub struct RequestId(pub String);
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The caller's own, if it is plain; else one that no other request of this process has, nor,
+    /// by 64 random bits, one of another process.
+    fn of(headers: &HeaderMap) -> Self {
+        static PROCESS: LazyLock<u64> = LazyLock::new(|| uuid::Uuid::now_v7().as_u64_pair().1);
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(plain)
+        });
+        Self(match given {
+            Some(given) => given.into(),
+            None => format!("{:016x}-{:x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed)).into(),
+        })
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -200,18 +226,18 @@ const MAX_REQUEST_ID: usize = 64;
 /// The outermost layer: names the request, writes errors in their form, forbids caching where the
 /// handler did not say otherwise.
 pub async fn finish(mut request: Request, next: Next) -> Response {
-    let request_id = request_id(request.headers());
-    request.extensions_mut().insert(RequestId(request_id.clone()));
+    let request_id = RequestId::of(request.headers());
+    request.extensions_mut().insert(request_id.clone());
     let is_oauth = request.uri().path().starts_with("/oauth2/");
     let mut response = next.run(request).await;
 
     let status = response.status();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem.render(is_oauth, &request_id);
+        response = problem.render(is_oauth, request_id.as_str());
     } else if status.is_client_error() || status.is_server_error() {
         let allow = response.headers().get(http::header::ALLOW).cloned();
         let code = Code::of_status(status.as_u16());
-        response = Problem::new(code, code.title()).render(is_oauth, &request_id);
+        response = Problem::new(code, code.title()).render(is_oauth, request_id.as_str());
         if let Some(allow) = allow {
             response.headers_mut().insert(http::header::ALLOW, allow);
         }
@@ -223,18 +249,10 @@ pub async fn finish(mut request: Request, next: Next) -> Response {
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     }
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
         headers.insert(REQUEST_ID, value);
     }
     response
-}
-
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(plain)
-    });
-    given.map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned)
 }
 
 const fn is_error_text(character: char) -> bool {

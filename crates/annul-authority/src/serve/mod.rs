@@ -155,6 +155,7 @@ impl Server {
         let background = vec![
             tokio::spawn(follow),
             tokio::spawn(fetcher.keep_fresh(authority.clone())),
+            tokio::spawn(follow_own_log(authority.clone())),
             tokio::spawn(keep_house(authority)),
             tokio::spawn(keep_metrics(app.clone())),
         ];
@@ -209,6 +210,10 @@ fn served(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Result<(), S
         Ok(Err(error)) => Err(ServeError::Accept { error }),
         Err(_) => Err(ServeError::Stopped),
     }
+}
+
+async fn follow_own_log(authority: Authority) {
+    authority.follow_own_log().await;
 }
 
 /// How often clean-up runs. Correctness never waits for it.

@@ -65,6 +65,15 @@ pub struct LogState {
     pub sealed_feed_key: Vec<u8>,
 }
 
+/// What a commit left behind, for those who keep something of the store in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The log's head.
+    pub head: Position,
+    /// Counts up when clients were added, changed or removed; what it counts from says nothing.
+    pub client_changes: u64,
+}
+
 /// Which targets, besides those of the session, the caller wants the cells of: computed from the
 /// session as it was read, inside the read transaction. Must not block.
 pub type TargetPlan = Box<dyn FnOnce(&LogState, &Session) -> Vec<TargetHash> + Send>;

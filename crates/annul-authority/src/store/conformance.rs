@@ -133,6 +133,7 @@ macro_rules! store_conformance {
             a_log_begins_once
             i3_positions_are_dense_and_in_commit_order_under_eight_writers
             i3_what_was_told_as_committed_can_be_read
+            i2_a_commit_is_told_before_it_is_answered
             i6_a_snapshot_is_what_replaying_the_lines_gives
             i8_a_login_right_after_log_out_everywhere_lives
             i9_no_snapshot_issues_past_a_concurrent_revocation
@@ -200,7 +201,7 @@ macro_rules! store_conformance {
     };
 }
 
-pub(super) fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     let hash_key = HashKey::from_bytes([7; 32]);
     Genesis {
         log: "log-under-test".to_owned(),

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::verbs::{self, Snapshot, Txn};
 use super::{
-    Answer, Appended, AuditFilter, FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogState,
-    MAX_PAGE, Opened, Pruned, RevocationFilter, Revoke, SessionView, Store, StoreError, TargetPlan,
+    Answer, Appended, AuditFilter, Committed, FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, KillKey, Lines,
+    LogState, MAX_PAGE, Opened, Pruned, RevocationFilter, Revoke, SessionView, Store, StoreError, TargetPlan,
 };
 use crate::model::{
     Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, StoredRevocation,
@@ -38,8 +38,8 @@ pub(crate) trait Engine: Send + Sync {
         work: impl FnOnce(&mut Txn<'_>) -> Result<R, StoreError> + Send + 'static,
     ) -> Answer<'_, R>;
 
-    /// The head after each commit that moved it.
-    fn committed(&self) -> watch::Receiver<Position>;
+    /// What each commit left, told before any of its callers is answered.
+    fn committed(&self) -> watch::Receiver<Committed>;
 }
 
 impl<E: Engine> Store for E {
@@ -51,7 +51,7 @@ impl<E: Engine> Store for E {
         self.read(|snapshot| snapshot.tables.log())
     }
 
-    fn committed(&self) -> watch::Receiver<Position> {
+    fn committed(&self) -> watch::Receiver<Committed> {
         Engine::committed(self)
     }
 

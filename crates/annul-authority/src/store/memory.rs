@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::engine::Engine;
 use super::tables::{Attempt, IssuerRow, PruneHorizon, Read, Write};
 use super::verbs::{Snapshot, Txn};
-use super::{Answer, AuditFilter, Limits, LogState, Pruned, RevocationFilter, StoreError};
+use super::{Answer, AuditFilter, Committed, Limits, LogState, Pruned, RevocationFilter, StoreError};
 use crate::clock::Clock;
 use crate::model::{
     Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Session, Side, StoredRevocation,
@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// verb.
 pub struct MemoryStore {
     state: Mutex<State>,
-    committed: watch::Sender<Position>,
+    committed: watch::Sender<Committed>,
     limits: Limits,
     clock: Clock,
 }
@@ -65,9 +65,9 @@ impl Engine for MemoryStore {
             let mut next = current.clone();
             let answer = self.transact(&mut next, work)?;
             *current = next;
-            let head = current.log.as_ref().map(|log| log.head.at);
+            let now = current.committed();
             // Told under the lock, so that no two commits are told in the wrong order.
-            self.committed.send_if_modified(|told| head.is_some_and(|head| std::mem::replace(told, head) != head));
+            self.committed.send_if_modified(|told| std::mem::replace(told, now) != now);
             Ok(answer)
         })
     }
@@ -82,7 +82,7 @@ impl Engine for MemoryStore {
         })
     }
 
-    fn committed(&self) -> watch::Receiver<Position> {
+    fn committed(&self) -> watch::Receiver<Committed> {
         self.committed.subscribe()
     }
 }
@@ -103,6 +103,7 @@ struct State {
     issuers: OrdMap<String, IssuerRow>,
     accounts: OrdMap<String, Account>,
     clients: OrdMap<String, ClientRecord>,
+    client_changes: u64,
     replicas: OrdMap<(String, String), ReplicaStatus>,
     audit: OrdMap<u64, AuditEvent>,
     attempts: OrdMap<(String, String), Attempt>,
@@ -312,11 +313,13 @@ impl Write for State {
     }
 
     fn put_client(&mut self, client: &ClientRecord) -> Result<()> {
+        self.client_changes += 1;
         self.clients.insert(client.client_id.clone(), client.clone());
         Ok(())
     }
 
     fn remove_client(&mut self, client_id: &str) -> Result<()> {
+        self.client_changes += 1;
         self.clients.remove(client_id);
         Ok(())
     }
@@ -396,6 +399,11 @@ impl Write for State {
 }
 
 impl State {
+    fn committed(&self) -> Committed {
+        let head = self.log.as_ref().map(|log| log.head.at).unwrap_or_default();
+        Committed { head, client_changes: self.client_changes }
+    }
+
     fn forget_session(&mut self, sid: &str) {
         let Some(kept) = self.sessions.remove(sid) else { return };
         for target in &kept.targets {

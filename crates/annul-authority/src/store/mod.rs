@@ -40,9 +40,9 @@ use annul_core::time::UnixMillis;
 use tokio::sync::watch;
 
 pub use self::answers::{
-    Appended, AuditFilter, Cells, FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, Kept, KillKey, Limits,
-    Lines, LogState, MAX_COUNTED, MAX_ENTRIES, MAX_PAGE, Opened, Pruned, RevocationFilter, Revoke, SessionCount,
-    SessionView, TargetPlan,
+    Appended, AuditFilter, Cells, Committed, FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, Kept, KillKey,
+    Limits, Lines, LogState, MAX_COUNTED, MAX_ENTRIES, MAX_PAGE, Opened, Pruned, RevocationFilter, Revoke,
+    SessionCount, SessionView, TargetPlan,
 };
 pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
@@ -69,8 +69,9 @@ pub trait Store: Send + Sync {
     /// The log as it stands: id, head, settings, hash key, sealed feed key.
     fn log(&self) -> Answer<'_, LogState>;
 
-    /// Tells the head after each commit that moved it. It may lag behind the store, never lead.
-    fn committed(&self) -> watch::Receiver<Position>;
+    /// What this store's last commit left. It never leads the store, and a caller who was answered
+    /// finds its commit told: told before every answer.
+    fn committed(&self) -> watch::Receiver<Committed>;
 
     /// At most `limit` lines after a position, with the chain at that position.
     fn lines_after(&self, after: Position, limit: usize) -> Answer<'_, Lines>;

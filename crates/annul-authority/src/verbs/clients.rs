@@ -94,14 +94,15 @@ pub struct ClientList {
 impl Authority {
     /// The client with this id, if the secret is its own. An unknown id takes the same path.
     pub async fn authenticate_client(&self, client_id: &str, secret: &str) -> Result<AuthenticatedClient, VerbError> {
-        let record = self.store().client(client_id).await?;
+        let record = self.clients().find(self.store().as_ref(), client_id).await?;
         let nobody = [0; 32];
         let expected = record.as_ref().map_or(nobody.as_slice(), |record| &record.secret_hash);
         let given = secret_hash(secret);
         let matches = bool::from(given.as_slice().ct_eq(expected));
         match record {
             Some(record) if matches => {
-                Ok(AuthenticatedClient { client_id: record.client_id, scopes: record.scopes.into_iter().collect() })
+                let scopes = record.scopes.iter().cloned().collect();
+                Ok(AuthenticatedClient { client_id: record.client_id.clone(), scopes })
             }
             _ => Err(VerbError::InvalidClient),
         }

@@ -7,6 +7,7 @@ use annul_core::algebra::{Cutoff, Reach, Refusal};
 use annul_core::position::Position;
 use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::token::{Expect, KeySet, TokenError, UnverifiedToken, VerifiedToken};
+use annul_core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -187,10 +188,8 @@ impl Authority {
     pub async fn introspect(&self, token: &str) -> Result<Introspection, VerbError> {
         let inactive = Introspection::default();
         let Ok(token) = self.verify(token, self.settings().clock_skew) else { return Ok(inactive) };
-        match self.judge(&token).await {
-            Ok(judged) if judged.refusal.is_none() => {}
-            Ok(_) | Err(VerbError::Token(_)) => return Ok(inactive),
-            Err(error) => return Err(error),
+        if !self.is_active(&token).await? {
+            return Ok(inactive);
         }
         let claims = token.claims();
         let mut members = Map::new();
@@ -351,6 +350,22 @@ impl Authority {
             _ => &foreign.keys,
         };
         unverified.verify(keys, &expect, now)
+    }
+
+    /// Whether nothing revokes a verified token, by everything acknowledged before the call.
+    async fn is_active(&self, token: &VerifiedToken) -> Result<bool, VerbError> {
+        let verdict = self.own_view().map(|view| view.check(token.clone(), self.clock().moment()).verdict().clone());
+        match verdict {
+            Some(Verdict::Active { .. }) => return Ok(true),
+            Some(Verdict::Revoked(_)) => return Ok(false),
+            // The store has more to judge by, the session among it.
+            Some(Verdict::Indeterminate(_)) | None => {}
+        }
+        match self.judge(token).await {
+            Ok(judged) => Ok(judged.refusal.is_none()),
+            Err(VerbError::Token(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Judges a verified token in one snapshot: by all its targets, and, where an entry stands on an

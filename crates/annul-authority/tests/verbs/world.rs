@@ -17,7 +17,7 @@ use annul_core::algebra::Reach;
 use annul_core::position::Position;
 use annul_core::record::Record;
 use annul_core::time::{Moment, UnixMillis};
-use annul_core::token::Expect;
+use annul_core::token::{Expect, UnverifiedToken};
 use annul_core::trust::Trust;
 use annul_core::verdict::Verdict;
 use annul_core::view::{View, ViewWriter};
@@ -60,6 +60,8 @@ impl World {
             setup.secrets.iter().fold(trust, |trust, secret| trust.with_secret(&secret.issuer, secret.key.clone()));
         let started = Authority::start(store.clone(), handle, master, setup).await.unwrap();
         let first = started.first.unwrap();
+        let following = started.authority.clone();
+        tokio::spawn(async move { following.follow_own_log().await });
         let (view, mut writer) = View::new();
         writer.set_hash_key(started.authority.hash_key().clone());
         Self {
@@ -127,6 +129,14 @@ impl World {
             CheckVerdict::Revoked => Found::Revoked(asked.refusal.map(|refusal| refusal.at)),
             CheckVerdict::Refused => Found::Refused(asked.code.unwrap_or_default().to_owned()),
         };
+        // Once as it comes, once after the authority's own view had its turn.
+        for _ in 0..2 {
+            let active = self.authority.introspect(token).await.unwrap().active;
+            // Introspection grants less leeway than a check, so it may call an old token expired.
+            assert!(asked == Found::Active || !active, "introspection calls {asked:?} active");
+            assert!(active || asked != Found::Active || self.is_late(token), "introspection refuses what is active");
+            tokio::task::yield_now().await;
+        }
         let moment = self.follow().await;
         let seen = match self.trust.verify(&self.view, token, moment.wall) {
             Err(error) => Found::Refused(error.code().to_owned()),
@@ -138,6 +148,11 @@ impl World {
         };
         assert_eq!(asked, seen, "the authority and the view disagree");
         asked
+    }
+
+    fn is_late(&self, token: &str) -> bool {
+        let exp = UnverifiedToken::parse(token).ok().and_then(|token| token.claims().get("exp")?.as_u64());
+        exp.is_some_and(|exp| exp <= self.now())
     }
 
     /// Applies everything the log has and proves freshness.

@@ -43,6 +43,24 @@ pub async fn i3_positions_are_dense_and_in_commit_order_under_eight_writers(benc
     assert!(all_lines(&bench).await.iter().map(|line| line.at.seq).eq(1..=first.seq + 200));
 }
 
+/// Whoever was answered finds the commit told: what is kept in memory may be used when it is as new
+/// as what was told, and then holds all that anyone was told of.
+pub async fn i2_a_commit_is_told_before_it_is_answered(bench: Bench) {
+    let bench = bench.with_log().await;
+    let told = bench.store.committed();
+    for round in 0..50 {
+        let one = revoke(vec![entry(&format!("subject:{round}"), Cutoff::Now, Reach::Both)]);
+        let appended = bench.store.revoke(act(), one).await.unwrap();
+        assert!(told.borrow().head >= appended.head, "{} was answered", appended.head);
+    }
+    let before = told.borrow().client_changes;
+    bench.store.add_client(act(), client("shop")).await.unwrap();
+    let added = told.borrow().client_changes;
+    assert_ne!(added, before);
+    bench.store.remove_client(act(), "shop").await.unwrap();
+    assert_ne!(told.borrow().client_changes, added);
+}
+
 /// A head that was told can be read, with every line below it.
 pub async fn i3_what_was_told_as_committed_can_be_read(bench: Bench) {
     let bench = bench.with_log().await;
@@ -56,7 +74,7 @@ pub async fn i3_what_was_told_as_committed_can_be_read(bench: Bench) {
     });
     let last = Position::new(1, 52);
     loop {
-        let told = *committed.borrow_and_update();
+        let told = committed.borrow_and_update().head;
         let lines = bench.store.lines_after(Position::new(1, 0), 100).await.unwrap();
         assert!(lines.head.at >= told, "told {told}, readable {}", lines.head.at);
         assert!(lines.lines.iter().map(|line| line.at.seq).eq(1..=lines.head.at.seq));

@@ -19,13 +19,12 @@ use std::fs::File;
 use std::path::Path;
 use std::thread::JoinHandle;
 
-use annul_core::position::Position;
 use tokio::sync::{mpsc, watch};
 
 use self::queue::{ReadJob, WriteJob, read_job, write_job};
 use super::engine::Engine;
 use super::verbs::{Snapshot, Txn};
-use super::{Answer, Limits, OpenError, StoreError};
+use super::{Answer, Committed, Limits, OpenError, StoreError};
 use crate::clock::Clock;
 
 /// How the SQLite store is set up.
@@ -53,7 +52,7 @@ const QUEUE: usize = 4096;
 pub struct SqliteStore {
     writes: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     reads: Option<mpsc::Sender<Box<dyn ReadJob>>>,
-    committed: watch::Receiver<Position>,
+    committed: watch::Receiver<Committed>,
     threads: Vec<JoinHandle<()>>,
     // Held until the threads are done; the lock goes with it.
     _lock: File,
@@ -68,7 +67,7 @@ impl SqliteStore {
         let opened = open::open(dir, &options)?;
         let (writes, write_queue) = mpsc::channel(QUEUE);
         let (reads, read_queue) = mpsc::channel(QUEUE);
-        let (told, committed) = watch::channel(opened.head);
+        let (told, committed) = watch::channel(Committed { head: opened.head, client_changes: 0 });
         let mut threads = Vec::new();
         let start = |name: String, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
@@ -135,7 +134,7 @@ impl Engine for SqliteStore {
         self.submit(job, answer)
     }
 
-    fn committed(&self) -> watch::Receiver<Position> {
+    fn committed(&self) -> watch::Receiver<Committed> {
         self.committed.clone()
     }
 }

@@ -1,9 +1,9 @@
 //! The two queues and the threads behind them: group commit for writes, one snapshot per read.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use annul_core::position::Position;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -11,11 +11,19 @@ use super::failure::failed;
 use super::row::head;
 use crate::clock::Clock;
 use crate::store::verbs::{Snapshot, Txn};
-use crate::store::{Limits, StoreError};
+use crate::store::{Committed, Limits, StoreError};
 
 /// The rows behind one connection, inside one of its transactions.
 pub(super) struct Rows<'c> {
     pub(super) connection: &'c Connection,
+    /// Whether a client was added, changed or removed.
+    pub(super) changed_clients: Cell<bool>,
+}
+
+impl<'c> Rows<'c> {
+    const fn of(connection: &'c Connection) -> Self {
+        Self { connection, changed_clients: Cell::new(false) }
+    }
 }
 
 /// Pieces of work that share one commit. More would make the first wait for the last.
@@ -105,7 +113,7 @@ pub(super) fn write_all(
     mut queue: mpsc::Receiver<Box<dyn WriteJob>>,
     limits: &Limits,
     clock: &Clock,
-    told: &watch::Sender<Position>,
+    told: &watch::Sender<Committed>,
 ) {
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
@@ -114,30 +122,41 @@ pub(super) fn write_all(
         {
             jobs.push(job);
         }
-        let commit = commit_together(&mut connection, &mut jobs, limits, clock);
-        if commit.is_ok()
-            && let Ok(head) = head(&connection)
-        {
-            told.send_if_modified(|told| std::mem::replace(told, head) != head);
-        }
+        let before = *told.borrow();
+        let commit = commit_together(&mut connection, &mut jobs, before, limits, clock);
+        // Told before anyone is answered: whoever was answered finds the commit told.
+        let answer = commit.map(|now| {
+            told.send_if_modified(|told| std::mem::replace(told, now) != now);
+        });
         for job in jobs {
-            job.answer(commit.clone());
+            job.answer(answer.clone());
         }
     }
     // The WAL is complete either way; folding it in only makes the next start faster.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/// One transaction for all jobs, each in a savepoint so that one that fails spoils no other.
+/// One transaction for all jobs, each in a savepoint so that one that fails spoils no other. Answers
+/// with what is committed after it.
 fn commit_together(
     connection: &mut Connection,
     jobs: &mut [Box<dyn WriteJob>],
+    before: Committed,
     limits: &Limits,
     clock: &Clock,
-) -> Result<(), StoreError> {
+) -> Result<Committed, StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-    let written = jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut(), limits, clock));
-    let committed = written.and_then(|()| connection.execute_batch("COMMIT").map_err(failed));
+    let mut now = before;
+    let written = jobs.iter_mut().try_for_each(|job| {
+        now.client_changes += u64::from(run_one(connection, job.as_mut(), limits, clock)?);
+        Ok(())
+    });
+    let committed = written.and_then(|()| {
+        // Read inside the transaction: once it is committed nothing may fail any more.
+        now.head = head(connection).map_err(failed)?;
+        connection.execute_batch("COMMIT").map_err(failed)?;
+        Ok(now)
+    });
     if committed.is_err() && !connection.is_autocommit() {
         // When even this fails the next BEGIN fails too, and nothing is acknowledged.
         let _ = connection.execute_batch("ROLLBACK");
@@ -145,9 +164,15 @@ fn commit_together(
     committed
 }
 
-fn run_one(connection: &Connection, job: &mut dyn WriteJob, limits: &Limits, clock: &Clock) -> Result<(), StoreError> {
+/// Answers whether clients were changed.
+fn run_one(
+    connection: &Connection,
+    job: &mut dyn WriteJob,
+    limits: &Limits,
+    clock: &Clock,
+) -> Result<bool, StoreError> {
     connection.execute_batch("SAVEPOINT work").map_err(failed)?;
-    let mut rows = Rows { connection };
+    let mut rows = Rows::of(connection);
     let mut txn = Txn { tables: &mut rows, limits, commit: clock.millis(), latest: clock.latest() };
     // A fault in one verb undoes that verb; it must not take the writer and every other caller along.
     let ran = catch_unwind(AssertUnwindSafe(|| job.run(&mut txn))).unwrap_or_else(|_| Err(fault()));
@@ -157,7 +182,8 @@ fn run_one(connection: &Connection, job: &mut dyn WriteJob, limits: &Limits, clo
         return Err(ran.err().unwrap_or_else(undone));
     }
     let end = if ran == Ok(Fate::Commit) { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" };
-    connection.execute_batch(end).map_err(failed)
+    connection.execute_batch(end).map_err(failed)?;
+    Ok(rows.changed_clients.get())
 }
 
 /// What a verb that panicked is answered with; the panic itself is in the log.
@@ -180,7 +206,7 @@ pub(super) fn read_all(connection: &Connection, queue: &SharedQueue, clock: &Clo
         let Some(job) = job else { return };
         match connection.execute_batch("BEGIN") {
             Ok(()) => {
-                let rows = Rows { connection };
+                let rows = Rows::of(connection);
                 let snapshot = Snapshot { tables: &rows, now: clock.millis() };
                 // After a fault in one verb its caller is told that nothing answers; the others read on.
                 let _ = catch_unwind(AssertUnwindSafe(|| job.run(Ok(&snapshot))));

@@ -150,10 +150,12 @@ impl Write for Rows<'_> {
     fn put_client(&mut self, client: &ClientRecord) -> Result<()> {
         let sql = "INSERT INTO client (client_id, doc) VALUES (?1, ?2) \
                    ON CONFLICT (client_id) DO UPDATE SET doc = excluded.doc";
+        self.changed_clients.set(true);
         self.run(sql, params![client.client_id, to_doc(client)]).map(drop)
     }
 
     fn remove_client(&mut self, client_id: &str) -> Result<()> {
+        self.changed_clients.set(true);
         self.run("DELETE FROM client WHERE client_id = ?1", [client_id]).map(drop)
     }
 
