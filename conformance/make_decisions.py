@@ -185,6 +185,7 @@ def cases() -> list:
     removed = issuer(FOREIGN, [FOREIGN_KEY], removed=True)
     open_120 = check(on_stale="open", open_max_age=120)
     after_30 = check(check_after=30)
+    ask_after_30 = check(ask_after=30)
     key_entry = revoke(target("key", OWN_KEY.thumbprint), always=True)
     issuer_entry = revoke(target("issuer"), now=True, until=NOW + 1000)
     return [
@@ -219,6 +220,18 @@ def cases() -> list:
         case("check_after does not pass over always", REVOKED, revoked("subject", "always"), records=[ALWAYS_ENTRY], token=young, policy=after_30),
         case("check_after does not pass over a killed key", REVOKED, revoked("key", "always", "1:5"), records=[NOW_ENTRY, key_entry], token=young, policy=after_30),
         case("check_after does not pass over the issuer", REVOKED, revoked("issuer", "position"), records=[issuer_entry], token=young, policy=after_30),
+        case("ask_after passes over a position cutoff for a young token", ALLOW, revoked("subject", "position"), records=[NOW_ENTRY], token=young, policy=ask_after_30),
+        case("ask_after asks about a token past the window that nothing revokes", ASK, active(), token=old, policy=ask_after_30),
+        case("ask_after asks about a token that does not say when it was issued", ASK, active(), token=foreign_token(iat=None), policy=ask_after_30),
+        case("ask_after does not ask about what is known to be revoked", REVOKED, revoked("subject", "position"), records=[NOW_ENTRY], token=old, policy=ask_after_30),
+        case("ask_after does not pass over always", REVOKED, revoked("subject", "always"), records=[ALWAYS_ENTRY], token=young, policy=ask_after_30),
+        case("ask_after does not pass over a killed key", REVOKED, revoked("key", "always", "1:5"), records=[NOW_ENTRY, key_entry], token=young, policy=ask_after_30),
+        case("ask_after needs a fresh view for a young token", deny(503, "view_stale"), active(), age=61, token=young, policy=ask_after_30),
+        case("ask_after asks about an older one however old the view", ASK, active(), age=61, token=old, policy=ask_after_30),
+        case("ask_after does not ask for a young token on an ask_on claim", ALLOW, unknown("ask_required"), records=[plan], token=young, policy=ask_after_30),
+        case("an introspect route asks about what it can verify too", ASK, active(), policy={"consults": "introspect"}),
+        case("an introspect route does not ask about what is known to be revoked", REVOKED, revoked("subject", "position"), records=[NOW_ENTRY], policy={"consults": "introspect"}),
+        case("an introspect route refuses an expired token without asking", deny(401, "token_expired"), token=own_token(exp=NOW - 5), policy={"consults": "introspect"}),
         case("an entry on an ask_on claim makes a route ask", ASK, unknown("ask_required"), records=[plan]),
         case("an entry on an ask_on claim makes a stale route ask", ASK, unknown("ask_required"), records=[plan], age=61),
         case("an entry on another value of it does not", ALLOW, active("1:4"), records=[revoke(target("claim", "plan", "silver"), always=True)]),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::settings::Settings;
 use crate::time::UnixSeconds;
-use crate::token::{Expect, Key, KeySet, TokenError, UnverifiedToken, VerifiedToken};
+use crate::token::{Expect, Introspectable, Key, KeySet, TokenError, UnverifiedToken, VerifiedToken};
 use crate::view::{IssuerView, View};
 
 /// What an application accepts: tokens of the log's own issuer for its audience, and of the foreign
@@ -112,6 +112,15 @@ impl Trust {
             Err(TokenError::KeyUnknown) if names_killed_key(view, token) => Err(TokenError::KeyKilled),
             verified => verified,
         }
+    }
+
+    /// What there is to ask about a token of the log's own issuer that only its authority can verify.
+    ///
+    /// # Errors
+    /// Why the token could not be accepted whatever the authority says.
+    pub fn introspectable(&self, view: &View, token: &str, now: UnixSeconds) -> Result<Introspectable, TokenError> {
+        let described = view.issuer(self.own_issuer());
+        Introspectable::of(token, &as_described(&self.own, described.as_deref(), view.settings().as_deref()), now)
     }
 
     fn expect(&self, issuer: &str) -> Option<&Expect> {

@@ -110,6 +110,7 @@ fn policy(case: &Value) -> Policy {
         "check" => Policy::check(seconds("max_staleness").unwrap()),
         "verify" => Policy::verify_only(),
         "ask" => Policy::ask(),
+        "introspect" => Policy::introspect(),
         other => panic!("a policy consults {other}"),
     };
     policy = match case["on_stale"].as_str() {
@@ -120,6 +121,9 @@ fn policy(case: &Value) -> Policy {
     };
     if let Some(window) = seconds("check_after") {
         policy = policy.check_after(window);
+    }
+    if let Some(window) = seconds("ask_after") {
+        policy = policy.ask_after(window);
     }
     if let Some(max_age) = seconds("max_auth_age") {
         policy = policy.max_auth_age(max_age);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use annul_core::UnverifiedToken;
 use annul_core::algebra::{CutoffFields, HitCutoff, Refusal, Until};
-use annul_core::policy::{Answer, Basis, Decision, Denial, DenyReason, OnStale, Policy, RevokedStatus};
+use annul_core::policy::{Answer, Basis, Decision, Denial, DenyReason, OnStale, Policy, RevokedStatus, Vouched};
 use annul_core::position::Position;
 use annul_core::record::{Entry, Record, RecordBody};
 use annul_core::settings::Settings;
@@ -73,7 +73,9 @@ fn asked(answer: Answer) -> Decision {
 
 #[test]
 fn an_answer_settles_what_was_asked() {
-    let Decision::Allow(authorized) = asked(Answer::Active) else { panic!("an active token was refused") };
+    let Decision::Allow(authorized) = asked(Answer::Active(Vouched::default())) else {
+        panic!("an active token was refused")
+    };
     assert_eq!(authorized.basis(), Basis::Answered);
     let refusal = Refusal { kind: TargetKind::Claim, cutoff: HitCutoff::Position, at: Position::new(1, 9) };
     assert_eq!(denial(asked(Answer::Revoked(Some(refusal)))).status(), 403, "the route's own status holds");

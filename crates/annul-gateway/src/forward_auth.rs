@@ -77,6 +77,7 @@ fn allowed(authorized: &Authorized) -> Response {
         let value = HeaderValue::from_str(&value.unwrap_or_default()).expect("encoded values are visible ASCII");
         response.headers_mut().insert(HeaderName::from_static(name), value);
     }
+    annul::http::deliver(authorized, response.headers_mut());
     reply::no_store(response)
 }
 

@@ -1,6 +1,6 @@
 //! Asking the authority about a token, without letting a crowd of requests become a crowd of calls.
 //!
-//! One call per token is in the air. Whoever asks meanwhile shares the *next* one, so that every
+//! One call per question is in the air: a token, and whether it is wanted back re-stamped. Whoever asks meanwhile shares the *next* one, so that every
 //! answer was computed after its question: joining the call in the air could hand out a verdict from
 //! before a revocation that the asker already knows of. At most [`PER_SECOND`] calls leave a process
 //! in a second; beyond that, and past the deadline, the answer is "unavailable" and the route closes.
@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use annul_core::policy::Answer;
+use annul_core::policy::{Answer, Restamped, Vouched};
 use annul_core::time::Monotonic;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::client::{AuthorityClient, CheckToken, CheckVerdict};
+use crate::client::{AuthorityClient, CheckAnswer, CheckToken, CheckVerdict};
 use crate::{clock, metrics};
 
 /// Calls a process makes in a second. An authority that is asked by a thousand stale verifiers must
@@ -30,8 +30,27 @@ const WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Asks {
     client: AuthorityClient,
     runtime: Handle,
-    flights: Mutex<HashMap<Arc<str>, Vec<oneshot::Sender<Answer>>>>,
+    flights: Mutex<HashMap<Question, Vec<oneshot::Sender<Answer>>>>,
     budget: Mutex<Budget>,
+}
+
+/// What the authority is asked. Whoever asks the same shares its answer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// Whether the token is good.
+    Verdict(Arc<str>),
+    /// The same, and for a new one in its place.
+    Restamp(Arc<str>),
+}
+
+impl Question {
+    fn body(&self) -> CheckToken {
+        let (token, restamp) = match self {
+            Self::Verdict(token) => (token, false),
+            Self::Restamp(token) => (token, true),
+        };
+        CheckToken { token: token.to_string(), restamp }
+    }
 }
 
 impl Asks {
@@ -40,66 +59,51 @@ impl Asks {
         Self { client: client.within(WITHIN).giving_up(), runtime, flights: Mutex::default(), budget }
     }
 
-    /// The authority's answer about `token`, computed after this call.
-    pub(crate) fn ask(self: &Arc<Self>, token: &str) -> Asking {
+    /// The authority's answer to `question`, computed after this call.
+    pub(crate) fn ask(self: &Arc<Self>, question: Question) -> Asking {
         let (sender, receiver) = oneshot::channel();
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waiting) = flights.get_mut(token) {
+        if let Some(waiting) = flights.get_mut(&question) {
             waiting.push(sender);
         } else {
-            let token: Arc<str> = token.into();
-            flights.insert(Arc::clone(&token), Vec::new());
-            self.runtime.spawn(Arc::clone(self).fly(token, vec![sender]));
+            flights.insert(question.clone(), Vec::new());
+            self.runtime.spawn(Arc::clone(self).fly(question, vec![sender]));
         }
         Asking(receiver)
     }
 
     /// Calls for `askers`, then for those who came meanwhile, until nobody waits.
-    async fn fly(self: Arc<Self>, token: Arc<str>, mut askers: Vec<oneshot::Sender<Answer>>) {
+    async fn fly(self: Arc<Self>, question: Question, mut askers: Vec<oneshot::Sender<Answer>>) {
         while !askers.is_empty() {
             // Whoever stopped waiting needs no call.
             askers.retain(|asker| !asker.is_closed());
             if !askers.is_empty() {
-                let answer = self.call(&token).await;
+                let answer = self.call(&question).await;
                 for asker in askers.drain(..) {
                     // An asker that went away in the meantime is nobody's loss.
-                    let _ = asker.send(answer);
+                    let _ = asker.send(answer.clone());
                 }
             }
-            askers = self.next_askers(&token);
+            askers = self.next_askers(&question);
         }
     }
 
-    fn next_askers(&self, token: &Arc<str>) -> Vec<oneshot::Sender<Answer>> {
+    fn next_askers(&self, question: &Question) -> Vec<oneshot::Sender<Answer>> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = flights.get_mut(token).map(std::mem::take).unwrap_or_default();
+        let next = flights.get_mut(question).map(std::mem::take).unwrap_or_default();
         if next.is_empty() {
-            flights.remove(token);
+            flights.remove(question);
         }
         next
     }
 
-    async fn call(&self, token: &str) -> Answer {
+    async fn call(&self, question: &Question) -> Answer {
         if !self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(clock::now().mono) {
             metrics::asked("over_budget");
             return Answer::Unavailable;
         }
-        let question = CheckToken { token: token.to_owned(), restamp: false };
-        match self.client.check_token(&question).await {
-            Ok(answer) => match answer.verdict {
-                CheckVerdict::Active => {
-                    metrics::asked("active");
-                    Answer::Active
-                }
-                CheckVerdict::Revoked => {
-                    metrics::asked("revoked");
-                    Answer::Revoked(answer.refusal)
-                }
-                CheckVerdict::Refused => {
-                    metrics::asked("refused");
-                    Answer::Refused
-                }
-            },
+        match self.client.check_token(&question.body()).await {
+            Ok(answer) => answered(answer),
             Err(error) => {
                 metrics::asked("unavailable");
                 // An outage shows in the metric; a credential that may not ask needs somebody to look.
@@ -108,6 +112,24 @@ impl Asks {
                 }
                 Answer::Unavailable
             }
+        }
+    }
+}
+
+fn answered(answer: CheckAnswer) -> Answer {
+    match answer.verdict {
+        CheckVerdict::Active => {
+            metrics::asked("active");
+            let restamped = answer.access_token.as_deref().map(Restamped::new);
+            Answer::Active(Vouched { as_of: answer.position, key_id: answer.key, restamped })
+        }
+        CheckVerdict::Revoked => {
+            metrics::asked("revoked");
+            Answer::Revoked(answer.refusal)
+        }
+        CheckVerdict::Refused => {
+            metrics::asked("refused");
+            Answer::Refused
         }
     }
 }

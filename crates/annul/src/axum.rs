@@ -13,6 +13,9 @@ use crate::route::Route;
 ///
 /// A handler that takes it on a route without [`AnnulLayer`](crate::AnnulLayer) answers 500 and logs
 /// why: it must not look like a matter of the client's credentials.
+///
+/// A token that the authority sent in place of the client's ([`Authorized::restamped`]) goes into the
+/// response by itself; a handler that upgrades the connection may hand it on by other means.
 #[derive(Clone, Debug)]
 pub struct Bearer(pub Authorized);
 

@@ -186,8 +186,10 @@ impl VerifierBuilder {
         self
     }
 
-    /// The application's last word: `refuse` is called with every token that would be let in, and can
-    /// only refuse it. It is called on the request's path and should not block.
+    /// The application's last word: `refuse` is called with every token that would be let in, by the
+    /// view or by the authority's answer, and can only refuse it (403). A token that is refused already
+    /// is not shown to it. It is called on the request's path and should not block. Open connections
+    /// are shown to it again by their [`Watch`](crate::Watch).
     pub fn refuse_when(mut self, refuse: impl Fn(&VerifiedToken) -> bool + Send + Sync + 'static) -> Self {
         self.refuse_when = Some(Box::new(refuse));
         self
@@ -280,6 +282,7 @@ impl VerifierBuilder {
             routes,
             ahead,
             changed,
+            reconsider: watch::channel(()).0,
             nudged_at_ms: AtomicU64::new(0),
             relay,
         };

@@ -15,11 +15,26 @@
 use std::fmt;
 
 use annul_core::TokenError;
-use annul_core::policy::{Denial, DenyReason};
+use annul_core::policy::{Authorized, Denial, DenyReason};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
+
+/// The response header with the token that a client goes on with in place of its own: the same `jti`,
+/// session, `auth_time` and `exp`, with a new date and position. A browser's script of another origin
+/// reads it only where `Access-Control-Expose-Headers` names it.
+pub const ANNUL_TOKEN: HeaderName = HeaderName::from_static("annul-token");
+
+/// Puts the re-stamped token, if there is one, into a response, which nobody may then store.
+pub fn deliver(authorized: &Authorized, headers: &mut HeaderMap) {
+    let Some(restamped) = authorized.restamped() else { return };
+    // A token is three base64url parts; anything else did not come from an authority.
+    let Ok(mut value) = HeaderValue::from_str(restamped.expose()) else { return };
+    value.set_sensitive(true);
+    headers.insert(ANNUL_TOKEN, value);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
 
 /// How much an answer says about why a token was refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

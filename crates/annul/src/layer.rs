@@ -1,7 +1,8 @@
 //! The tower layer: one bearer token per request, decided by a route, refused in RFC 6750's words.
 //!
-//! What it lets in carries an [`Authorized`] and the [`Route`] in its extensions. Nothing is boxed
-//! where the answer is local.
+//! What it lets in carries an [`Authorized`] and the [`Route`] in its extensions. A re-stamped token
+//! that came with the authority's answer goes into the response as [`ANNUL_TOKEN`](crate::http::ANNUL_TOKEN).
+//! Nothing is boxed where the answer is local.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::http::{Explain, answer, answer_without_credential, bearer};
+use crate::http::{Explain, answer, answer_without_credential, bearer, deliver};
 use crate::route::{AskFuture, Outcome, Route};
 
 /// Lets in what its route allows. Works for every `http` service whose bodies can be made of bytes:
@@ -76,7 +77,7 @@ where
         match outcome {
             Outcome::Decided(Decision::Allow(authorized)) => {
                 admit(&mut request, authorized, &self.route);
-                AnnulFuture { step: Step::Inner { future: self.inner.call(request) } }
+                AnnulFuture { step: Step::Inner { future: self.inner.call(request), asked: None } }
             }
             Outcome::Decided(Decision::Deny(denial)) => AnnulFuture::refused(answer(&denial, self.explain)),
             Outcome::Decided(Decision::Ask(_)) => unreachable!("a route turns what is to be asked into a future"),
@@ -132,6 +133,7 @@ pin_project! {
         Inner {
             #[pin]
             future: F,
+            asked: Option<Authorized>,
         },
     }
 }
@@ -147,16 +149,22 @@ where
         const ONCE: &str = "a future is not polled after it was ready";
         let mut step = self.project().step;
         loop {
-            let future = match step.as_mut().project() {
+            let (future, asked) = match step.as_mut().project() {
                 StepProjection::Refused { answer } => return Poll::Ready(Ok(answer.take().expect(ONCE))),
-                StepProjection::Inner { future } => return future.poll(context),
+                StepProjection::Inner { future, asked } => {
+                    let mut response = ready!(future.poll(context))?;
+                    if let Some(authorized) = asked {
+                        deliver(authorized, response.headers_mut());
+                    }
+                    return Poll::Ready(Ok(response));
+                }
                 StepProjection::Asking { ask, pending } => {
                     let decision = ready!(ask.poll(context));
                     let Pending { mut inner, mut request, route, explain } = pending.take().expect(ONCE);
                     match decision {
                         Decision::Allow(authorized) => {
-                            admit(&mut request, authorized, &route);
-                            inner.call(request)
+                            admit(&mut request, authorized.clone(), &route);
+                            (inner.call(request), Some(authorized))
                         }
                         Decision::Deny(denial) => {
                             return Poll::Ready(Ok(answer(&denial, explain).map(R::from)));
@@ -165,7 +173,7 @@ where
                     }
                 }
             };
-            step.set(Step::Inner { future });
+            step.set(Step::Inner { future, asked });
         }
     }
 }

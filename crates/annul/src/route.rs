@@ -13,9 +13,11 @@ use std::time::Duration;
 use annul_core::feed::report::RouteCounts;
 use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, Unsettled};
 use annul_core::time::Moment;
+use annul_core::token::Introspectable;
+use annul_core::verdict::{Cause, Verdict};
 use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
 
-use crate::ask::Asking;
+use crate::ask::{Asking, Question};
 use crate::verifier::Verifier;
 use crate::watch::Watch;
 use crate::{clock, metrics};
@@ -58,14 +60,21 @@ impl Route {
     /// The view is read in this call; a token seen before is refused the instant its revocation is
     /// applied.
     pub fn check(&self, token: &str) -> Outcome {
-        let decision = self.decide_here(token, clock::now());
+        let moment = clock::now();
+        let decision = match self.verifier.verify(token, moment.wall) {
+            Ok(verified) => self.decide_here(verified, moment),
+            Err(error) => match self.beyond_this_process(token, &error, moment) {
+                Some(Ok(introspectable)) => {
+                    metrics::decided("ask", "asked");
+                    return Outcome::Ask(self.ask(token, About::Introspectable(introspectable)));
+                }
+                Some(Err(error)) => self.refuse(token, error, moment),
+                None => self.refuse(token, error, moment),
+            },
+        };
         count(&decision);
         match decision {
-            Decision::Ask(unsettled) => Outcome::Ask(AskFuture {
-                asking: self.verifier.asks().ask(token),
-                unsettled: Some(unsettled),
-                route: self.clone(),
-            }),
+            Decision::Ask(unsettled) => Outcome::Ask(self.ask(token, About::Verified(unsettled))),
             decided => Outcome::Decided(decided),
         }
     }
@@ -84,18 +93,39 @@ impl Route {
         Watch::new(self.clone(), authorized.token().clone())
     }
 
-    fn decide_here(&self, token: &str, moment: Moment) -> Decision {
-        let view = self.verifier.view();
-        match self.verifier.verify(token, moment.wall) {
-            Ok(verified) => {
-                let checked = view.check(verified, moment);
-                if let Some(position) = checked.ahead() {
-                    self.verifier.token_ahead(position, moment.mono);
-                }
-                self.verifier.last_word(self.policy.decide(checked, moment))
-            }
-            Err(error) => Decision::Deny(self.policy.refuse(error.clone(), view, &issuer_of(token, &error), moment)),
+    /// What this process makes of a token that it verified.
+    fn decide_here(&self, token: VerifiedToken, moment: Moment) -> Decision {
+        let checked = self.verifier.view().check(token, moment);
+        if let Some(position) = checked.ahead() {
+            self.verifier.token_ahead(position, moment.mono);
         }
+        self.verifier.last_word(self.policy.decide(checked, moment))
+    }
+
+    fn refuse(&self, token: &str, error: TokenError, moment: Moment) -> Decision {
+        let issuer = issuer_of(token, &error);
+        Decision::Deny(self.policy.refuse(error, self.verifier.view(), &issuer, moment))
+    }
+
+    /// Whether a token that was not verified is one that only the authority can verify, on a route
+    /// that asks about those.
+    fn beyond_this_process(
+        &self,
+        token: &str,
+        error: &TokenError,
+        moment: Moment,
+    ) -> Option<Result<Introspectable, TokenError>> {
+        // A secret of its issuer's signed it, which no verifier of own tokens takes for a signature.
+        let beyond = self.policy.consults() == Consults::Introspect && *error == TokenError::AlgNotAllowed;
+        beyond.then(|| self.verifier.introspectable(token, moment.wall))
+    }
+
+    fn ask(&self, token: &str, about: About) -> AskFuture {
+        let question = match &about {
+            About::Verified(unsettled) if unsettled.gains_by_restamp() => Question::Restamp(token.into()),
+            About::Verified(_) | About::Introspectable(_) => Question::Verdict(token.into()),
+        };
+        AskFuture { asking: self.verifier.asks().ask(question), about: Some(about), route: self.clone() }
     }
 }
 
@@ -111,23 +141,64 @@ fn issuer_of(token: &str, error: &TokenError) -> String {
 #[must_use = "nothing is decided until it is awaited"]
 pub struct AskFuture {
     asking: Asking,
-    unsettled: Option<Unsettled>,
+    about: Option<About>,
     route: Route,
 }
 
+/// What was asked about.
+enum About {
+    Verified(Unsettled),
+    Introspectable(Introspectable),
+}
+
 impl AskFuture {
-    /// The authority's answer, unless this view has learnt of a revocation since it was asked: what
-    /// is known here to be revoked is refused, whoever says otherwise.
-    fn and_the_view(&self, answer: Answer, token: &VerifiedToken) -> Answer {
-        if answer != Answer::Active {
-            return answer;
+    fn settle(&self, about: About, answer: Answer) -> Decision {
+        match about {
+            About::Verified(unsettled) => {
+                let answer = self.and_the_view(answer, unsettled.token());
+                unsettled.settle(answer)
+            }
+            About::Introspectable(token) => self.believe(&token, answer),
         }
+    }
+
+    /// Decides about a token that the authority alone could verify.
+    fn believe(&self, token: &Introspectable, answer: Answer) -> Decision {
+        let policy = self.route.policy();
+        let deny = |reason| Decision::Deny(policy.denial(reason));
+        if let Some(reason) = answer.refusal() {
+            return deny(reason);
+        }
+        let key_id = if let Answer::Active(vouched) = &answer { vouched.key_id.as_deref() } else { None };
+        // Without the key's name nobody could tell whether it was killed since.
+        let Some(key_id) = key_id else { return deny(DenyReason::AskUnavailable) };
+        let moment = clock::now();
+        match token.on_the_word_of(key_id, moment.wall) {
+            Ok(verified) => match policy.decide(self.route.verifier.view().check(verified, moment), moment) {
+                Decision::Ask(unsettled) => self.settle(About::Verified(unsettled), answer),
+                decided => decided,
+            },
+            Err(error) => deny(DenyReason::TokenRefused(error)),
+        }
+    }
+
+    /// The authority's answer, unless this view has learnt of an entry since it was asked: what is
+    /// known here to be revoked is refused, whoever says otherwise, and an answer from before an
+    /// entry that has to be asked about is no answer to it.
+    fn and_the_view(&self, answer: Answer, token: &VerifiedToken) -> Answer {
+        let Answer::Active(vouched) = &answer else { return answer };
         let Route { verifier, policy } = &self.route;
         if verifier.no_longer_accepts(token.issuer()).is_some() {
             return Answer::Refused;
         }
         let moment = clock::now();
-        match policy.decide(verifier.view().check(token.clone(), moment), moment) {
+        let checked = verifier.view().check(token.clone(), moment);
+        if let Verdict::Indeterminate(Cause::AskOn(entry)) = checked.verdict()
+            && vouched.as_of.is_none_or(|as_of| as_of < entry.at)
+        {
+            return Answer::Unavailable;
+        }
+        match policy.decide(checked, moment) {
             Decision::Deny(denial) => match denial.reason() {
                 DenyReason::Revoked(refusal) => Answer::Revoked(*refusal),
                 _ => answer,
@@ -142,9 +213,8 @@ impl Future for AskFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
         let answer = ready!(Pin::new(&mut self.asking).poll(context));
-        let unsettled = self.unsettled.take().expect("a future is not polled after it was ready");
-        let answer = self.and_the_view(answer, unsettled.token());
-        let decision = self.route.verifier.last_word(unsettled.settle(answer));
+        let about = self.about.take().expect("a future is not polled after it was ready");
+        let decision = self.route.verifier.last_word(self.settle(about, answer));
         count(&decision);
         Poll::Ready(decision)
     }
@@ -179,7 +249,7 @@ impl Routes {
     pub(crate) fn and(self, policy: &Policy) -> Self {
         let counts = self.counts.plus(match (policy.consults(), policy.stale_rule()) {
             (Consults::Verify, _) => RouteCounts { verify: 1, ..RouteCounts::default() },
-            (Consults::Ask, _) => RouteCounts { ask: 1, ..RouteCounts::default() },
+            (Consults::Ask | Consults::Introspect, _) => RouteCounts { ask: 1, ..RouteCounts::default() },
             (Consults::Check { .. }, OnStale::Open { .. }) => RouteCounts { open: 1, ..RouteCounts::default() },
             (Consults::Check { .. }, OnStale::Closed | OnStale::Ask) => {
                 RouteCounts { check: 1, ..RouteCounts::default() }
@@ -203,8 +273,10 @@ mod tests {
         assert_eq!(routes.longest_age, seconds(90));
         routes = routes.and(&Policy::check(seconds(30)).on_stale(OnStale::Open { max_age: seconds(600) }));
         assert_eq!(routes.longest_age, seconds(600));
-        routes = routes.and(&Policy::verify_only()).and(&Policy::ask());
+        routes = routes.and(&Policy::verify_only()).and(&Policy::ask()).and(&Policy::introspect());
         assert_eq!(routes.longest_age, seconds(600));
-        assert_eq!(routes.counts, RouteCounts { verify: 1, open: 1, ask: 1, check: 1 });
+        routes = routes.and(&Policy::check(seconds(30)).ask_after(seconds(900)));
+        assert_eq!(routes.longest_age, seconds(900));
+        assert_eq!(routes.counts, RouteCounts { verify: 1, open: 1, ask: 2, check: 2 });
     }
 }

@@ -11,6 +11,7 @@ use annul_core::feed::report::{CanaryVerdict, ReplicaState, RouteCounts};
 use annul_core::policy::{Decision, DenyReason, Policy};
 use annul_core::position::Position;
 use annul_core::time::{Moment, Monotonic, UnixSeconds};
+use annul_core::token::Introspectable;
 use annul_core::trust::Trust;
 use annul_core::verdict::Verdict;
 use annul_core::view::View;
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) routes: watch::Sender<Routes>,
     pub(crate) ahead: watch::Sender<Option<Position>>,
     pub(crate) changed: watch::Receiver<()>,
+    pub(crate) reconsider: watch::Sender<()>,
     pub(crate) nudged_at_ms: AtomicU64,
     pub(crate) relay: Option<RelayMachine>,
 }
@@ -135,6 +137,13 @@ impl Verifier {
         self.inner.relay.clone().map(|machine| Relay::new(self.clone(), machine))
     }
 
+    /// Has every open [`Watch`](crate::Watch) ask the application's callback
+    /// ([`refuse_when`](VerifierBuilder::refuse_when)) again, at once. To be called when what the
+    /// callback decides by has changed; requests need it not, for they ask each time.
+    pub fn reconsider(&self) {
+        self.inner.reconsider.send_replace(());
+    }
+
     /// Told whenever the view, or the proof of its age, has changed.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
@@ -144,6 +153,11 @@ impl Verifier {
     /// The facts of a token: its signature and claims, by the keys and settings of now.
     pub(crate) fn verify(&self, token: &str, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
         self.inner.shared.verify(token, now)
+    }
+
+    /// What to ask about a token that only the authority can verify.
+    pub(crate) fn introspectable(&self, token: &str, now: UnixSeconds) -> Result<Introspectable, TokenError> {
+        self.inner.shared.trust.introspectable(self.view(), token, now)
     }
 
     pub(crate) fn asks(&self) -> &Arc<Asks> {
@@ -163,10 +177,17 @@ impl Verifier {
     }
 
     pub(crate) fn last_word(&self, decision: Decision) -> Decision {
-        match &self.inner.refuse_when {
-            Some(refuse) => decision.unless_refused(|token| !refuse(token)),
-            None => decision,
-        }
+        decision.unless_refused(|token| !self.application_refuses(token))
+    }
+
+    /// Whether the application's own callback refuses a token that would be let in.
+    pub(crate) fn application_refuses(&self, token: &VerifiedToken) -> bool {
+        self.inner.refuse_when.as_ref().is_some_and(|refuse| refuse(token))
+    }
+
+    /// Told when the application's callback may answer otherwise than before.
+    pub(crate) fn reconsidered(&self) -> watch::Receiver<()> {
+        self.inner.reconsider.subscribe()
     }
 
     /// Wakes the follower for a token it has not caught up with.

@@ -4,6 +4,9 @@
 //! three things apart: the token was revoked, it expired, or this process can no longer vouch for it.
 //! The last is no fault of the token, so a connection is closed for it only on a closed route, and
 //! not with all others at once: spread over the route's `max_staleness`.
+//!
+//! The application's own callback is asked whenever the watch looks: when the view changes, at least
+//! every minute, and at once after [`Verifier::reconsider`](crate::Verifier::reconsider).
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -11,9 +14,10 @@ use std::time::Duration;
 
 use annul_core::VerifiedToken;
 use annul_core::algebra::Refusal;
-use annul_core::policy::{Consults, Decision, DenyReason, OnStale};
+use annul_core::policy::{Authorized, Consults, Decision, Denial, DenyReason, OnStale};
+use annul_core::position::Position;
 use annul_core::time::{Moment, UnixSeconds};
-use annul_core::verdict::Verdict;
+use annul_core::verdict::{Cause, Verdict};
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
@@ -36,10 +40,10 @@ pub enum WatchEvent {
     /// Its time is over: its `exp` with the leeway, or the route's `max_auth_age`.
     Expired,
     /// It would no longer be let in for another reason, such as an issuer that is not accepted
-    /// any more.
+    /// any more, or the application's own callback.
     Refused(DenyReason),
-    /// The view is older than the route allows: nothing is known against the token, and nothing
-    /// for it.
+    /// The view is older than the route allows, or the authority would have to be asked and the watch
+    /// cannot, or got no answer: nothing is known against the token, and nothing for it.
     Unvouched,
 }
 
@@ -49,22 +53,37 @@ pub enum WatchEvent {
 pub struct Watch {
     route: Route,
     token: VerifiedToken,
+    /// The token's text, where the authority may be asked about it.
+    text: Option<String>,
+    /// The view's position when the authority last vouched for the token.
+    vouched: Option<Position>,
     changed: Receiver<()>,
+    reconsidered: Receiver<()>,
     told_unvouched: bool,
 }
 
 enum Standing {
     Good,
-    /// An entry revokes it, and the route passes that over while the token is young.
+    /// There is something against it that the route passes over while the token is young.
     PassedOver,
+    /// The authority has to be asked.
+    Asks,
     Unvouched,
     Over(WatchEvent),
 }
 
 impl Watch {
     pub(crate) fn new(route: Route, token: VerifiedToken) -> Self {
-        let changed = route.verifier().changes();
-        Self { route, token, changed, told_unvouched: false }
+        let (changed, reconsidered) = (route.verifier().changes(), route.verifier().reconsidered());
+        Self { route, token, text: None, vouched: None, changed, reconsidered, told_unvouched: false }
+    }
+
+    /// Has the authority asked about `token`, the text of the one that was let in, when an entry or
+    /// its age makes the route ask. Without it the token counts as unvouched from then on. A re-stamped
+    /// token that comes with the answer is watched in its place.
+    pub fn asking(mut self, token: &str) -> Self {
+        self.text = Some(token.to_owned());
+        self
     }
 
     /// The next thing that becomes of the token. [`WatchEvent::Unvouched`] is told when it begins,
@@ -72,15 +91,16 @@ impl Watch {
     pub async fn event(&mut self) -> WatchEvent {
         loop {
             self.changed.borrow_and_update();
+            self.reconsidered.borrow_and_update();
             let moment = clock::now();
             let mut wait = self.next_deadline(moment);
-            match self.standing(moment) {
+            match self.settled(moment).await {
                 Standing::Over(event) => return event,
                 Standing::Unvouched if !self.told_unvouched => {
                     self.told_unvouched = true;
                     return WatchEvent::Unvouched;
                 }
-                Standing::Unvouched => {}
+                Standing::Unvouched | Standing::Asks => {}
                 Standing::Good => self.told_unvouched = false,
                 Standing::PassedOver => {
                     self.told_unvouched = false;
@@ -97,9 +117,10 @@ impl Watch {
         let mut closes_at = None;
         loop {
             self.changed.borrow_and_update();
+            self.reconsidered.borrow_and_update();
             let moment = clock::now();
             let mut wait = self.next_deadline(moment);
-            match (self.standing(moment), self.spread()) {
+            match (self.settled(moment).await, self.spread()) {
                 (Standing::Over(event), _) => return event,
                 (Standing::Unvouched, Some(spread)) => {
                     let at = *closes_at.get_or_insert_with(|| Instant::now() + draw_below(spread));
@@ -126,6 +147,31 @@ impl Watch {
         }
     }
 
+    /// The standing, with the authority asked where it has to be.
+    async fn settled(&mut self, moment: Moment) -> Standing {
+        match (self.standing(moment), self.text.clone()) {
+            (Standing::Asks, None) => Standing::Unvouched,
+            (Standing::Asks, Some(text)) => match self.route.decide(&text).await {
+                Decision::Allow(authorized) => self.vouched_for(&authorized),
+                Decision::Deny(denial) => over(&denial),
+                Decision::Ask(_) => Standing::Unvouched,
+            },
+            (standing, _) => standing,
+        }
+    }
+
+    fn vouched_for(&mut self, authorized: &Authorized) -> Standing {
+        let verifier = self.route.verifier();
+        self.vouched = verifier.view().position();
+        if let Some(restamped) = authorized.restamped()
+            && let Ok(token) = verifier.verify(restamped.expose(), clock::now().wall)
+        {
+            self.token = token;
+            self.text = Some(restamped.expose().to_owned());
+        }
+        Standing::Good
+    }
+
     fn standing(&self, moment: Moment) -> Standing {
         if moment.wall >= self.expires() {
             return Standing::Over(WatchEvent::Expired);
@@ -136,21 +182,25 @@ impl Watch {
         }
         let checked = verifier.view().check(self.token.clone(), moment);
         let good = match checked.verdict() {
-            Verdict::Revoked(_) => Standing::PassedOver,
+            Verdict::Revoked(_) | Verdict::Indeterminate(Cause::AskOn(_)) => Standing::PassedOver,
             Verdict::Active { .. } | Verdict::Indeterminate(_) => Standing::Good,
         };
-        match self.route.policy().decide(checked, moment) {
+        let standing = match self.route.policy().decide(checked, moment) {
             Decision::Allow(_) => good,
-            // A route that always asks has asked; one that asks when stale is stale.
-            Decision::Ask(_) if self.route.policy().consults() == Consults::Ask => good,
-            Decision::Ask(_) => Standing::Unvouched,
-            Decision::Deny(denial) => match denial.reason() {
-                DenyReason::Revoked(Some(refusal)) => Standing::Over(WatchEvent::Revoked(*refusal)),
-                DenyReason::AuthTooOld { .. } => Standing::Over(WatchEvent::Expired),
-                DenyReason::Stale { .. } | DenyReason::Undecidable(_) => Standing::Unvouched,
-                other => Standing::Over(WatchEvent::Refused(other.clone())),
-            },
+            // A route that always asks has asked, and so has one that asked in this state of the view.
+            Decision::Ask(_) if self.has_asked() => Standing::Good,
+            Decision::Ask(_) => Standing::Asks,
+            Decision::Deny(denial) => over(&denial),
+        };
+        if matches!(standing, Standing::Good | Standing::PassedOver) && verifier.application_refuses(&self.token) {
+            return Standing::Over(WatchEvent::Refused(DenyReason::RefusedByApplication));
         }
+        standing
+    }
+
+    fn has_asked(&self) -> bool {
+        let always = matches!(self.route.policy().consults(), Consults::Ask | Consults::Introspect);
+        always || (self.vouched.is_some() && self.vouched == self.route.verifier().view().position())
     }
 
     fn expires(&self) -> UnixSeconds {
@@ -180,8 +230,19 @@ impl Watch {
         tokio::select! {
             () = sleep => {}
             // The follower is gone with its runtime: deadlines remain.
+            _ = self.reconsidered.changed() => {}
             changed = self.changed.changed() => if changed.is_err() { tokio::time::sleep(wait).await; },
         }
+    }
+}
+
+/// What a denial says of a token that was let in before.
+fn over(denial: &Denial) -> Standing {
+    match denial.reason() {
+        DenyReason::Revoked(Some(refusal)) => Standing::Over(WatchEvent::Revoked(*refusal)),
+        DenyReason::AuthTooOld { .. } => Standing::Over(WatchEvent::Expired),
+        DenyReason::Stale { .. } | DenyReason::Undecidable(_) | DenyReason::AskUnavailable => Standing::Unvouched,
+        other => Standing::Over(WatchEvent::Refused(other.clone())),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The outcome of a policy: allowed, denied with an answer to give, or to be asked about.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Policy, RevokedStatus};
+use super::{Gain, Policy, RevokedStatus};
 use crate::algebra::Refusal;
 use crate::position::Position;
 use crate::token::{TokenError, VerifiedToken};
@@ -37,6 +38,33 @@ impl Decision {
 pub struct Authorized {
     token: VerifiedToken,
     basis: Basis,
+    restamped: Option<Restamped>,
+}
+
+/// A token that the authority sent in place of the one it was asked about: the same `jti`, session,
+/// `auth_time` and `exp`, with the date and position of now. It is the bearer's to have. Its `Debug`
+/// does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Restamped(Arc<str>);
+
+impl Restamped {
+    /// The text that came with the authority's answer. It was not verified here.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(token.into())
+    }
+
+    /// The token. Whoever has it is its bearer: it goes to the client and into no log.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Restamped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Restamped(..)")
+    }
 }
 
 /// On what ground a token was let in.
@@ -62,7 +90,7 @@ pub enum Basis {
 
 impl Authorized {
     pub(super) const fn on(token: VerifiedToken, basis: Basis) -> Self {
-        Self { token, basis }
+        Self { token, basis, restamped: None }
     }
 
     /// The token that was let in.
@@ -92,6 +120,12 @@ impl Authorized {
         }
     }
 
+    /// The token to give the client in place of its own, where the authority sent one.
+    #[must_use]
+    pub const fn restamped(&self) -> Option<&Restamped> {
+        self.restamped.as_ref()
+    }
+
     /// The denial by which the application takes the permission back.
     #[must_use]
     pub fn refuse(self) -> Denial {
@@ -104,13 +138,14 @@ impl Authorized {
 pub struct Unsettled {
     token: VerifiedToken,
     policy: Policy,
+    gain: Gain,
 }
 
 /// What came of asking the authority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The token and its session are good.
-    Active,
+    Active(Vouched),
     /// The token is revoked, by the entry that the authority named, if it named one.
     Revoked(Option<Refusal>),
     /// The authority does not accept the token for another reason.
@@ -119,9 +154,33 @@ pub enum Answer {
     Unavailable,
 }
 
+/// What the authority says of a token that it calls active.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vouched {
+    /// The position up to which nothing revokes the token.
+    pub as_of: Option<Position>,
+    /// The id of the key that verified it.
+    pub key_id: Option<String>,
+    /// The token it sent in its place.
+    pub restamped: Option<Restamped>,
+}
+
+impl Answer {
+    /// Why the request is turned away; `None` when it is not.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<DenyReason> {
+        match self {
+            Self::Active(_) => None,
+            Self::Revoked(refusal) => Some(DenyReason::Revoked(*refusal)),
+            Self::Refused => Some(DenyReason::RefusedByAuthority),
+            Self::Unavailable => Some(DenyReason::AskUnavailable),
+        }
+    }
+}
+
 impl Unsettled {
-    pub(super) const fn about(token: VerifiedToken, policy: Policy) -> Self {
-        Self { token, policy }
+    pub(super) const fn about(token: VerifiedToken, policy: Policy, gain: Gain) -> Self {
+        Self { token, policy, gain }
     }
 
     /// The token to ask about. It is verified, and not yet allowed anything.
@@ -130,15 +189,19 @@ impl Unsettled {
         &self.token
     }
 
+    /// Whether a re-stamped token would spare the next request its question.
+    #[must_use]
+    pub const fn gains_by_restamp(&self) -> bool {
+        matches!(self.gain, Gain::Restamp)
+    }
+
     /// Decides by the authority's answer. No answer closes the route.
     pub fn settle(self, answer: Answer) -> Decision {
-        let reason = match answer {
-            Answer::Active => return Decision::Allow(Authorized::on(self.token, Basis::Answered)),
-            Answer::Revoked(refusal) => DenyReason::Revoked(refusal),
-            Answer::Refused => DenyReason::RefusedByAuthority,
-            Answer::Unavailable => DenyReason::AskUnavailable,
-        };
-        Decision::Deny(self.policy.denial(reason))
+        if let Some(reason) = answer.refusal() {
+            return Decision::Deny(self.policy.denial(reason));
+        }
+        let restamped = if let Answer::Active(vouched) = answer { vouched.restamped } else { None };
+        Decision::Allow(Authorized { restamped, ..Authorized::on(self.token, Basis::Answered) })
     }
 }
 

@@ -5,6 +5,7 @@
 //! | verify     | signature and claims                                 | does not matter                     |
 //! | check      | the view, if its proven age is at most `max_staleness` | closed, ask, or open up to an age |
 //! | ask        | the authority, every time                            | does not matter                     |
+//! | introspect | the same, also about tokens that only it can verify  | does not matter                     |
 //!
 //! On every route: what is known to be revoked is refused, however old the view. An entry on a claim
 //! that has to be asked about makes the route ask. Not knowing is 503 and never 401, for a 401 would
@@ -15,7 +16,7 @@ mod decision;
 
 use std::time::Duration;
 
-pub use self::decision::{Answer, Authorized, Basis, Decision, Denial, DenyReason, Unsettled};
+pub use self::decision::{Answer, Authorized, Basis, Decision, Denial, DenyReason, Restamped, Unsettled, Vouched};
 use crate::algebra::Refusal;
 use crate::time::{Moment, UnixSeconds};
 use crate::token::{TokenError, VerifiedToken};
@@ -28,7 +29,7 @@ use crate::view::{CheckedToken, View};
 pub struct Policy {
     consults: Consults,
     on_stale: OnStale,
-    check_after: Option<Duration>,
+    window: Option<Window>,
     max_auth_age: Option<Duration>,
     revoked_status: RevokedStatus,
 }
@@ -45,6 +46,22 @@ pub enum Consults {
     },
     /// The authority.
     Ask,
+    /// The authority, also about tokens that only it can verify.
+    Introspect,
+}
+
+/// For how long a token counts as young, and what an older one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    length: Duration,
+    older: Older,
+}
+
+/// What becomes of a token that is not young any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Older {
+    Checked,
+    Asked,
 }
 
 /// What a check does when the view is too old or cannot tell.
@@ -91,11 +108,19 @@ impl Policy {
         Self::consulting(Consults::Ask)
     }
 
+    /// The route asks the authority about every token that is not known to be revoked, and also about
+    /// those of the log's own issuer that no verifier can verify, such as one signed with a key of its
+    /// subject's own. Size, form and claims are looked at here first.
+    #[must_use]
+    pub const fn introspect() -> Self {
+        Self::consulting(Consults::Introspect)
+    }
+
     const fn consulting(consults: Consults) -> Self {
         Self {
             consults,
             on_stale: OnStale::Closed,
-            check_after: None,
+            window: None,
             max_auth_age: None,
             revoked_status: RevokedStatus::Unauthorized,
         }
@@ -111,7 +136,15 @@ impl Policy {
     /// the issuer and every `always` hold at any age, and the view must be fresh all the same.
     #[must_use]
     pub const fn check_after(self, window: Duration) -> Self {
-        Self { check_after: Some(window), ..self }
+        Self { window: Some(Window { length: window, older: Older::Checked }), ..self }
+    }
+
+    /// As [`check_after`](Self::check_after) for tokens younger than `window`; about older ones, and
+    /// those that do not say when they were issued, the authority is asked. It checks them in full and
+    /// sends a good one back re-stamped, which is young again.
+    #[must_use]
+    pub const fn ask_after(self, window: Duration) -> Self {
+        Self { window: Some(Window { length: window, older: Older::Asked }), ..self }
     }
 
     /// Whoever authenticated longer ago has to do so again (RFC 9470). A token that does not say
@@ -144,7 +177,7 @@ impl Policy {
     pub const fn max_staleness(&self) -> Option<Duration> {
         match self.consults {
             Consults::Check { max_staleness } => Some(max_staleness),
-            Consults::Verify | Consults::Ask => None,
+            Consults::Verify | Consults::Ask | Consults::Introspect => None,
         }
     }
 
@@ -152,10 +185,11 @@ impl Policy {
     /// reported to the authority; `None` when there is no such time.
     #[must_use]
     pub fn longest_age(&self) -> Option<Duration> {
-        let window = self.check_after.unwrap_or_default();
+        let window = self.window.map_or(Duration::ZERO, |window| window.length);
         match (self.consults, self.on_stale) {
             (Consults::Verify, _) => None,
-            (Consults::Ask, _) => Some(Duration::ZERO),
+            // Cutoffs are the authority's to apply, who passes none over.
+            (Consults::Ask | Consults::Introspect, _) => Some(Duration::ZERO),
             (Consults::Check { max_staleness }, OnStale::Open { max_age }) => {
                 Some(max_staleness.max(max_age).max(window))
             }
@@ -179,8 +213,8 @@ impl Policy {
         }
         let must_ask = findings.ask_on.is_some_and(|refusal| token_age.sees(&refusal));
         match self.consults {
-            Consults::Ask => self.ask_about(checked),
-            _ if must_ask => self.ask_about(checked),
+            Consults::Ask | Consults::Introspect => self.ask_about(checked, Gain::Verdict),
+            _ if must_ask || token_age == TokenAge::Asked => self.ask_about(checked, Gain::Restamp),
             Consults::Verify => Decision::Allow(Authorized::on(checked.into_token(), Basis::Verified)),
             Consults::Check { max_staleness } => self.decide_by_view(checked, moment, max_staleness),
         }
@@ -196,7 +230,7 @@ impl Policy {
             (Some(cause), _, _) => (DenyReason::Undecidable(cause.clone()), matches!(cause, Cause::Halted(_))),
         };
         match (self.on_stale, age) {
-            (OnStale::Ask, _) => self.ask_about(checked),
+            (OnStale::Ask, _) => self.ask_about(checked, Gain::Verdict),
             (OnStale::Open { max_age }, Some(age)) if may_be_open && age <= max_age => {
                 Decision::Allow(Authorized::on(checked.into_token(), Basis::Open { age }))
             }
@@ -234,14 +268,15 @@ impl Policy {
         Decision::Deny(self.denial(reason))
     }
 
-    fn ask_about(&self, checked: CheckedToken) -> Decision {
-        Decision::Ask(Unsettled::about(checked.into_token(), self.clone()))
+    fn ask_about(&self, checked: CheckedToken, gain: Gain) -> Decision {
+        Decision::Ask(Unsettled::about(checked.into_token(), self.clone(), gain))
     }
 
     fn passes_over(&self, token: &VerifiedToken, now: UnixSeconds) -> TokenAge {
         let age = token.issued().map(|issued| Duration::from_secs(now.0.saturating_sub(issued.0)));
-        match (self.check_after, age) {
-            (Some(window), Some(age)) if age < window => TokenAge::Young,
+        match (self.window, age) {
+            (Some(window), Some(age)) if age < window.length => TokenAge::Young,
+            (Some(Window { older: Older::Asked, .. }), _) => TokenAge::Asked,
             _ => TokenAge::Any,
         }
     }
@@ -251,10 +286,23 @@ impl Policy {
 /// unknown for good: the age that the gateway's and the demonstration's configuration allow.
 const KEYS_MAX_STALENESS: Duration = Duration::from_secs(60);
 
-/// Whether a token is inside the `check_after` window of its route.
-#[derive(Clone, Copy)]
+/// What is to be had from the authority's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gain {
+    /// Whether this request may pass; the next one is asked about all the same.
+    Verdict,
+    /// A token with a new date too, about which nothing has to be asked for a while.
+    Restamp,
+}
+
+/// Where a token stands to the window of its route.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum TokenAge {
+    /// Inside it.
     Young,
+    /// Past one after which the authority is asked.
+    Asked,
+    /// Past one after which everything is checked, or there is none.
     Any,
 }
 
@@ -262,7 +310,7 @@ impl TokenAge {
     /// Whether an entry counts against a token of this age.
     fn sees(self, refusal: &Refusal) -> bool {
         match self {
-            Self::Any => true,
+            Self::Any | Self::Asked => true,
             Self::Young => refusal.holds_at_any_age(),
         }
     }

@@ -42,7 +42,8 @@ impl UnverifiedToken<'_> {
     }
 }
 
-/// A token whose signature and claims were verified. There is no other way to make one.
+/// A token whose signature and claims were verified: here, or, where no verifier has the key, by the
+/// authority ([`Introspectable`](super::Introspectable)). There is no other way to make one.
 ///
 /// It is immutable and cheap to clone, and may be cached under the token's bytes until it expires.
 /// That it was verified says nothing about whether it has been revoked since.
@@ -71,7 +72,7 @@ struct CachedFacts {
 }
 
 impl VerifiedToken {
-    fn new(jws: &Jws<'_>, claims: Claims, key_id: String, expect: &Expect) -> Result<Self, TokenError> {
+    pub(super) fn new(jws: &Jws<'_>, claims: Claims, key_id: String, expect: &Expect) -> Result<Self, TokenError> {
         let names = match expect.own {
             true => Names::of_own(&claims, &expect.claim_names)?,
             false => Names::of_foreign(&claims, &expect.claim_names)?,

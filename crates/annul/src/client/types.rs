@@ -175,6 +175,9 @@ pub struct CheckAnswer {
     /// The token's claims, where it is active.
     #[serde(default)]
     pub claims: Option<Map<String, Value>>,
+    /// The id of the key that verified it, where it is active.
+    #[serde(default)]
+    pub key: Option<String>,
     /// The re-stamped token, where one was asked for.
     #[serde(default)]
     pub access_token: Option<String>,
