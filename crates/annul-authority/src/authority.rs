@@ -66,6 +66,8 @@ struct Inner {
     passwords: PasswordQueue,
     /// The secrets of foreign issuers, by `iss`.
     secrets: BTreeMap<String, KeySet>,
+    /// Woken when a schedule was made.
+    scheduled: tokio::sync::Notify,
     /// When sessions were last used, not yet in the store.
     uses: Mutex<HashMap<String, UnixMillis>>,
 }
@@ -167,6 +169,7 @@ impl Authority {
             issuers: tokio::sync::Mutex::new(()),
             passwords,
             secrets,
+            scheduled: tokio::sync::Notify::new(),
             uses: Mutex::new(HashMap::new()),
         };
         Ok(Started { authority: Self { inner: Arc::new(inner) }, first })
@@ -287,6 +290,10 @@ impl Authority {
 
     pub(crate) fn signing_lock(&self) -> &RwLock<()> {
         &self.inner.signing
+    }
+
+    pub(crate) fn scheduled(&self) -> &tokio::sync::Notify {
+        &self.inner.scheduled
     }
 
     pub(crate) fn uses(&self) -> MutexGuard<'_, HashMap<String, UnixMillis>> {

@@ -375,6 +375,9 @@ fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
         Refused::NotLiftable { .. } => {
             (Conflict, "use the verb that made it, such as unblock; killed keys and ended sessions stay dead")
         }
+        Refused::ScheduleUnknown { .. } => (NotFound, "list the schedules; old ones are forgotten"),
+        Refused::ScheduleOver { .. } => (Conflict, "lift the entries that it made, if they should not stand"),
+        Refused::TooManySchedules { .. } => (Conflict, "cancel schedules that are no longer needed"),
         Refused::IssuerUnknown { .. } => (NotFound, "add the issuer first, spelt exactly as its `iss`"),
         Refused::OwnIssuer => (Conflict, "use the key verbs for this authority's own keys"),
         Refused::KeyUnknown { .. } => (NotFound, "list the keys; a key is named by its kid or thumbprint"),

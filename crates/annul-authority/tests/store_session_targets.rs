@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use annul_authority::model::{Ancestor, AncestorName, Claims, Device, Session};
+use annul_authority::model::{Ancestor, AncestorName, Claims, Device, ProofKey, Session};
 use annul_core::position::Position;
 use annul_core::settings::Settings;
 use annul_core::target::HashKey;
@@ -48,7 +48,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
         expires: UnixSeconds(5000),
         idle_limit: None,
         claims,
-        confirmation: Some("proof".to_owned()),
+        confirmation: Some(ProofKey::Jwk("proof".to_owned())),
         ancestors: vec![ancestor(AncestorName::Sid("f1".to_owned())), ancestor(AncestorName::Sub("bob".to_owned()))],
         position: Position::new(1, 5),
         claims_position: Position::new(1, 5),

@@ -7,10 +7,14 @@ const ON_DISK: bool = true;
 
 #[path = "verbs/accounts.rs"]
 mod accounts;
+#[path = "verbs/exposure.rs"]
+mod exposure;
 #[path = "verbs/foreign.rs"]
 mod foreign;
 #[path = "verbs/keys.rs"]
 mod keys;
+#[path = "verbs/schedules.rs"]
+mod schedules;
 #[path = "verbs/sessions.rs"]
 mod sessions;
 #[path = "verbs/start.rs"]

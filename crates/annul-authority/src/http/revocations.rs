@@ -17,6 +17,7 @@ use super::problem::Problem;
 use crate::verbs::revocations::{
     DryRun, LiftRequest, Lifted, RevocationItem, RevocationList, RevocationQuery, RevokeOutcome, RevokeRequest,
 };
+use crate::verbs::schedules::{ScheduleItem, ScheduleList};
 
 /// Which revocations.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,6 +31,15 @@ pub struct ListQuery {
     after: Option<Position>,
     /// How many at most.
     limit: Option<usize>,
+}
+
+/// How a schedule is cancelled.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CancelQuery {
+    /// Why, for the audit.
+    reason: Option<String>,
 }
 
 /// What a lift did, and when it is seen everywhere.
@@ -46,7 +56,8 @@ pub struct LiftAnswer {
 /// Revokes, or with `dry_run` tells what would be revoked by the same path.
 #[utoipa::path(post, path = "/v1/revocations", tag = "revocations", request_body = RevokeRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "names this attempt, so that a repeat answers the same")),
-    responses((status = 201, body = RevocationAnswer), (status = 200, description = "dry run", body = DryRun)),
+    responses((status = 201, body = RevocationAnswer), (status = 202, description = "kept for later", body = ScheduleItem),
+        (status = 200, description = "dry run", body = DryRun)),
     security(("client" = ["annul.revoke"])))]
 pub async fn create(
     State(app): State<App>,
@@ -61,6 +72,7 @@ pub async fn create(
             let answer = confirm::answer(&app, revoked, wait).await;
             Ok((StatusCode::CREATED, answer).into_response())
         }
+        RevokeOutcome::Scheduled(schedule) => Ok((StatusCode::ACCEPTED, Json(schedule)).into_response()),
         RevokeOutcome::Dry(dry) => Ok(Json(dry).into_response()),
     }
 }
@@ -75,6 +87,39 @@ pub async fn list(
 ) -> Result<Json<RevocationList>, Problem> {
     let ListQuery { target, after, limit } = query;
     Ok(Json(app.authority.list_revocations(RevocationQuery { target, after, limit }).await?))
+}
+
+/// Lists schedules: those that have something left to do by their time, then the others.
+#[utoipa::path(get, path = "/v1/revocations/scheduled", tag = "revocations",
+    responses((status = 200, body = ScheduleList)), security(("client" = ["annul.read"])))]
+pub async fn schedules(State(app): State<App>, _: Allowed<Read>) -> Result<Json<ScheduleList>, Problem> {
+    Ok(Json(app.authority.schedules().await?))
+}
+
+/// One schedule: what is done when, and what was.
+#[utoipa::path(get, path = "/v1/revocations/scheduled/{id}", tag = "revocations", params(("id" = String, Path)),
+    responses((status = 200, body = ScheduleItem)), security(("client" = ["annul.read"])))]
+pub async fn schedule(
+    State(app): State<App>,
+    _: Allowed<Read>,
+    Segment(id): Segment<String>,
+) -> Result<Json<ScheduleItem>, Problem> {
+    Ok(Json(app.authority.schedule(&id).await?))
+}
+
+/// Cancels what of a schedule waits. What was done stays; a lift undoes it.
+#[utoipa::path(delete, path = "/v1/revocations/scheduled/{id}", tag = "revocations",
+    params(("id" = String, Path), CancelQuery),
+    responses((status = 200, body = ScheduleItem)), security(("client" = ["annul.revoke"])))]
+pub async fn cancel(
+    State(app): State<App>,
+    allowed: Allowed<Revoke>,
+    Segment(id): Segment<String>,
+    Params(query): Params<CancelQuery>,
+) -> Result<Json<ScheduleItem>, Problem> {
+    // A schedule is cancelled once; a repetition is told that nothing waits any more.
+    let caller = allowed.caller(Attempt(None), [0; 32]);
+    Ok(Json(app.authority.cancel_schedule(&caller, &id, query.reason).await?))
 }
 
 /// One revocation: what it names, why, by whom.

@@ -3,7 +3,9 @@
 //! Nothing here touches a store, a clock or a key. Types that derive serde are kept as JSON inside
 //! a row of the store; what is added to them later needs a default.
 
+mod bound;
 mod revocation;
+mod schedule;
 mod session;
 mod trust;
 
@@ -16,8 +18,12 @@ use serde_json::{Map, Value};
 /// Claims of a session or subject: a JSON object.
 pub type Claims = Map<String, Value>;
 
+pub use self::bound::VerifierBound;
 pub use self::revocation::{NewRevocation, StoredRevocation};
-pub use self::session::{Ancestor, AncestorName, Device, Ended, MAX_ANCESTORS, NewSession, Session, SessionStatus};
+pub use self::schedule::{Schedule, Step, StepState};
+pub use self::session::{
+    Ancestor, AncestorName, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus,
+};
 pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState};
 
 /// What the authority holds about a subject apart from its sessions.

@@ -5,13 +5,16 @@ use annul_core::fold::{EmittedBy, LoggedEntry};
 use annul_core::position::Position;
 use annul_core::target::{Target, TargetHash};
 use annul_core::time::{UnixMillis, UnixSeconds};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A revocation that is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewRevocation {
     /// What it names.
+    #[serde(serialize_with = "put_target", deserialize_with = "get_target")]
     pub target: Target,
     /// How far back it reaches.
+    #[serde(with = "CutoffDoc")]
     pub cutoff: Cutoff,
     /// What it applies to. A kind that no session can have reaches access whatever is asked.
     pub reach: Reach,
@@ -22,6 +25,24 @@ pub struct NewRevocation {
     pub until: Option<UnixSeconds>,
     /// Why, for the audit.
     pub reason: Option<String>,
+}
+
+/// A cutoff inside a row.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Cutoff", rename_all = "snake_case")]
+enum CutoffDoc {
+    Always,
+    Now,
+    Before(UnixSeconds),
+}
+
+/// Writes a target with its issuer always in front, so that the text does not depend on who reads it.
+fn put_target<S: Serializer>(target: &Target, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&target.text(""))
+}
+
+fn get_target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Target, D::Error> {
+    Target::parse(&String::deserialize(deserializer)?, "").map_err(serde::de::Error::custom)
 }
 
 /// A revocation as the log holds it.

@@ -44,9 +44,9 @@ pub struct Session {
     /// The claims its next token carries, besides the registered ones.
     #[serde(default)]
     pub claims: Claims,
-    /// The proof key its tokens are bound to (`cnf.jkt` or `cnf.x5t#S256`).
+    /// The proof key its tokens are bound to.
     #[serde(default)]
-    pub confirmation: Option<String>,
+    pub confirmation: Option<ProofKey>,
     /// The sessions and subjects it descends from, the claim `origin`.
     #[serde(default)]
     pub ancestors: Vec<Ancestor>,
@@ -73,6 +73,28 @@ pub struct Device {
     /// The address it logged in from.
     #[serde(default)]
     pub address: Option<String>,
+}
+
+/// The key whose holder alone may use a session's tokens, by its thumbprint. As JSON it is the claim
+/// `cnf` (RFC 7800).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProofKey {
+    /// A key that signs DPoP proofs, by its RFC 7638 thumbprint (RFC 9449 §6.1).
+    #[serde(rename = "jkt")]
+    Jwk(String),
+    /// A client certificate, by the SHA-256 of its DER (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256")]
+    Certificate(String),
+}
+
+impl ProofKey {
+    /// The thumbprint: what the `confirmation` target is made of.
+    #[must_use]
+    pub fn thumbprint(&self) -> &str {
+        match self {
+            Self::Jwk(thumbprint) | Self::Certificate(thumbprint) => thumbprint,
+        }
+    }
 }
 
 /// Where a session came from: another issuer's session, else its subject.
@@ -152,7 +174,7 @@ impl Session {
             add(Target::two(issuer, TargetKind::SubjectClient, &self.subject, client));
         }
         if let Some(confirmation) = &self.confirmation {
-            add(Target::one(issuer, TargetKind::Confirmation, confirmation));
+            add(Target::one(issuer, TargetKind::Confirmation, confirmation.thumbprint()));
         }
         for name in &settings.claims {
             for value in self.claim_values(name) {
@@ -248,7 +270,7 @@ pub struct NewSession {
     /// Claims of this session. They stand above those of the subject.
     pub claims: Claims,
     /// The proof key.
-    pub confirmation: Option<String>,
+    pub confirmation: Option<ProofKey>,
     /// Where it came from, at most [`MAX_ANCESTORS`].
     pub ancestors: Vec<Ancestor>,
     /// The session it replaces (step-up, login again on the same device), ended by its own entry in

@@ -156,6 +156,7 @@ impl Server {
             tokio::spawn(follow),
             tokio::spawn(fetcher.keep_fresh(authority.clone())),
             tokio::spawn(follow_own_log(authority.clone())),
+            tokio::spawn(authority.clone().keep_schedules()),
             tokio::spawn(keep_house(authority)),
             tokio::spawn(keep_metrics(app.clone())),
         ];

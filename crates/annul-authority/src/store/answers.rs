@@ -10,7 +10,10 @@ use annul_core::target::{HashKey, Target, TargetHash};
 use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClientRecord, Head, KeyChange, KeyRecord, LogLine, NewRevocation, Session, SessionStatus};
+use crate::model::{
+    ClientRecord, Head, KeyChange, KeyRecord, LogLine, NewRevocation, Session, SessionStatus, StoredRevocation,
+    VerifierBound,
+};
 
 /// Bounds that hold for a store as a whole. They come from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +189,103 @@ pub enum Kept {
     Ended(Position),
     /// It had ended before.
     WasOver,
+}
+
+/// Revocations for later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSchedule {
+    /// Names it: unguessable and never used before.
+    pub id: String,
+    /// The entries, between 1 and [`MAX_ENTRIES`].
+    pub revocations: Vec<NewRevocation>,
+    /// When.
+    pub plan: SchedulePlan,
+}
+
+/// When the revocations of a schedule are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchedulePlan {
+    /// All at one moment.
+    At {
+        /// The moment.
+        due: UnixMillis,
+        /// The sessions that would end by it, as they were counted.
+        expected: u64,
+    },
+    /// In slices, oldest logins first: the first at once, the last after this many seconds. Each takes
+    /// about as many of the sessions that are live now. The entries have the cutoff `now`, which ends
+    /// as `before` the second of the asking, so that nobody who logs in meanwhile is sent away again,
+    /// or one `before`.
+    Over {
+        /// Seconds from the first slice to the last.
+        seconds: u64,
+    },
+}
+
+/// Schedules that may have something left to do, so that a program gone wrong cannot fill the disk
+/// with them.
+pub const MAX_SCHEDULES: u64 = 1000;
+/// Slices of a revocation that is spread: more would not be told apart by who sees the load.
+pub const MAX_SLICES: u64 = 60;
+/// Seconds between two slices at the least: a verifier's report, and the logins that follow, take
+/// about as long.
+pub const SLICE_SECONDS: u64 = 5;
+
+/// What is next to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueStep {
+    /// The schedule.
+    pub id: String,
+    /// When its next step is due.
+    pub due: UnixMillis,
+}
+
+/// Whose tokens could have been accepted when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposureFilter {
+    /// What the tokens name.
+    pub target: Target,
+    /// From when on.
+    pub from: UnixMillis,
+    /// To when.
+    pub to: UnixMillis,
+    /// Only sessions whose sid comes after this one.
+    pub after: String,
+    /// Sessions at most; bounded by [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// Sessions that one answer about exposure looks at; it names the sid to go on from.
+pub const MAX_EXAMINED: usize = 20_000;
+
+/// Whose tokens could have been accepted in a span of time.
+#[derive(Clone, Debug)]
+pub struct Exposure {
+    /// The log in whose state it was answered.
+    pub log: LogState,
+    /// The entries against this very target that are kept, lifted ones too, oldest first.
+    pub entries: Vec<StoredRevocation>,
+    /// The sessions that name it and had a token that could have been accepted, by sid.
+    pub sessions: Vec<ExposedSession>,
+    /// The sid after which the next answer goes on; `None` when all were looked at.
+    pub next: Option<String>,
+    /// What bounded the verifiers when, oldest first.
+    pub bounds: Vec<VerifierBound>,
+}
+
+/// A session and until when its tokens could have been accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExposedSession {
+    /// The session.
+    pub session: Session,
+    /// Whether it can be used now.
+    pub status: SessionStatus,
+    /// The first entry in force that refuses its tokens, and when it was acknowledged.
+    pub refused: Option<(Position, UnixMillis)>,
+    /// Until when a route that checks could have accepted one.
+    pub check_until: UnixMillis,
+    /// Until when a route that looks at the signature only could have.
+    pub verify_until: UnixMillis,
 }
 
 /// A key to be killed, with all that follows from it.

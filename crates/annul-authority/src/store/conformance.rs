@@ -11,6 +11,7 @@ mod lifts;
 mod log;
 mod names;
 mod races;
+mod schedules;
 mod sessions;
 mod until;
 
@@ -24,12 +25,12 @@ use annul_core::target::{HashKey, Target};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 
-pub use self::{entries::*, lifts::*, log::*, names::*, races::*, sessions::*, until::*};
+pub use self::{entries::*, lifts::*, log::*, names::*, races::*, schedules::*, sessions::*, until::*};
 use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{
     Act, Claims, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation, NewSession,
-    SessionStatus,
+    ProofKey, SessionStatus,
 };
 
 /// The log's issuer in the suite.
@@ -189,6 +190,12 @@ macro_rules! store_conformance {
             settings_move_by_one_revision
             sessions_are_found_by_claims_that_became_targets
             accounts_and_clients_share_one_name_space
+            a_scheduled_step_is_done_once_and_not_before_its_time
+            a_refused_step_leaves_no_trace_and_is_not_tried_again
+            a_cancelled_schedule_does_nothing_more
+            schedules_are_listed_by_their_time_and_forgotten_when_over
+            slices_part_the_live_sessions_by_their_logins
+            what_bounded_the_verifiers_is_kept_as_it_changes
         }
     };
     ($bench:expr => $($claim:ident)+) => {

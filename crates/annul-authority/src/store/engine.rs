@@ -9,12 +9,13 @@ use tokio::sync::watch;
 
 use super::verbs::{self, Snapshot, Txn};
 use super::{
-    Answer, Appended, AuditFilter, Committed, FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, KillKey, Lines,
-    LogState, MAX_PAGE, Opened, Pruned, RevocationFilter, Revoke, SessionView, Store, StoreError, TargetPlan,
+    Answer, Appended, AuditFilter, Committed, DueStep, Exposure, ExposureFilter, FeedSnapshot, Genesis,
+    IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogState, MAX_PAGE, NewSchedule, Opened, Pruned,
+    RevocationFilter, Revoke, SessionView, Store, StoreError, TargetPlan,
 };
 use crate::model::{
-    Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, StoredRevocation,
-    SubjectState,
+    Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
+    StoredRevocation, SubjectState,
 };
 
 /// Runs work in transactions.
@@ -128,6 +129,42 @@ impl<E: Engine> Store for E {
         self.read(|snapshot| snapshot.tables.count_without_until())
     }
 
+    fn schedule(&self, act: Act, new: NewSchedule) -> Answer<'_, Schedule> {
+        self.write(move |txn| verbs::schedule(txn, &act, new))
+    }
+
+    fn rehearse_schedule(&self, act: Act, new: NewSchedule) -> Answer<'_, Schedule> {
+        Engine::rehearse(self, move |txn| verbs::rehearse_schedule(txn, &act, new))
+    }
+
+    fn next_due(&self) -> Answer<'_, Option<DueStep>> {
+        self.read(|snapshot| snapshot.tables.next_due())
+    }
+
+    fn run_step(&self, schedule: &str) -> Answer<'_, Option<Schedule>> {
+        let id = schedule.to_owned();
+        self.write(move |txn| verbs::run_step(txn, &id))
+    }
+
+    fn refuse_step(&self, schedule: &str, code: &str, detail: String) -> Answer<'_, ()> {
+        let (id, code) = (schedule.to_owned(), code.to_owned());
+        self.write(move |txn| verbs::refuse_step(txn, &id, code, detail))
+    }
+
+    fn cancel_schedule(&self, act: Act, schedule: &str) -> Answer<'_, Schedule> {
+        let id = schedule.to_owned();
+        self.write(move |txn| verbs::cancel_schedule(txn, &act, &id))
+    }
+
+    fn schedule_named(&self, schedule: &str) -> Answer<'_, Option<Schedule>> {
+        let id = schedule.to_owned();
+        self.read(move |snapshot| snapshot.tables.schedule(&id))
+    }
+
+    fn schedules(&self) -> Answer<'_, Vec<Schedule>> {
+        self.read(|snapshot| snapshot.tables.schedules(MAX_PAGE))
+    }
+
     fn subject(&self, subject: Target) -> Answer<'_, SubjectState> {
         self.read(move |snapshot| snapshot.tables.subject(&subject))
     }
@@ -223,6 +260,11 @@ impl<E: Engine> Store for E {
     fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditEvent>> {
         let filter = AuditFilter { limit: filter.limit.min(MAX_PAGE), ..filter };
         self.read(move |snapshot| snapshot.tables.audit(&filter))
+    }
+
+    fn exposure(&self, filter: ExposureFilter) -> Answer<'_, Exposure> {
+        let filter = ExposureFilter { limit: filter.limit.clamp(1, MAX_PAGE), ..filter };
+        self.read(move |snapshot| verbs::exposure(snapshot, &filter))
     }
 
     fn prune(&self, limit: usize) -> Answer<'_, Pruned> {

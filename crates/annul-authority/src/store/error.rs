@@ -144,6 +144,24 @@ pub enum Refused {
         /// Why.
         why: NotLiftable,
     },
+    /// There is no such schedule.
+    #[error("there is no schedule {id}")]
+    ScheduleUnknown {
+        /// The schedule that was named.
+        id: String,
+    },
+    /// Nothing of the schedule waits any more.
+    #[error("nothing of the schedule {id} waits any more; what was done stays")]
+    ScheduleOver {
+        /// The schedule that was named.
+        id: String,
+    },
+    /// As many schedules wait as may.
+    #[error("{most} schedules wait already; cancel some before adding more")]
+    TooManySchedules {
+        /// The most that is allowed.
+        most: u64,
+    },
     /// A target's issuer is neither ours nor configured.
     #[error("the issuer {issuer} is not configured")]
     IssuerUnknown {
@@ -234,6 +252,9 @@ impl Refused {
             Self::NotLiftable { why: NotLiftable::KilledKey, .. } => "lifts_killed_key",
             Self::NotLiftable { why: NotLiftable::EndedSession, .. } => "lifts_ended_session",
             Self::NotLiftable { .. } => "emitted_by_state",
+            Self::ScheduleUnknown { .. } => "schedule_unknown",
+            Self::ScheduleOver { .. } => "schedule_over",
+            Self::TooManySchedules { .. } => "too_many_schedules",
             Self::IssuerUnknown { .. } => "issuer_unknown",
             Self::OwnIssuer => "own_issuer",
             Self::KeyUnknown { .. } => "key_unknown",

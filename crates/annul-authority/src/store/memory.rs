@@ -14,13 +14,13 @@ use imbl::{OrdMap, OrdSet};
 use tokio::sync::watch;
 
 use super::engine::Engine;
-use super::tables::{Attempt, IssuerRow, PruneHorizon, Read, Write};
+use super::tables::{Attempt, IssuerRow, MAX_BOUNDS, PruneHorizon, Read, SessionSpan, Write};
 use super::verbs::{Snapshot, Txn};
-use super::{Answer, AuditFilter, Committed, Limits, LogState, Pruned, RevocationFilter, StoreError};
+use super::{Answer, AuditFilter, Committed, DueStep, Limits, LogState, Pruned, RevocationFilter, StoreError};
 use crate::clock::Clock;
 use crate::model::{
-    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Session, Side, StoredRevocation,
-    SubjectState,
+    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Schedule, Session, Side,
+    StoredRevocation, SubjectState, VerifierBound,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -104,6 +104,8 @@ struct State {
     accounts: OrdMap<String, Account>,
     clients: OrdMap<String, ClientRecord>,
     client_changes: u64,
+    schedules: OrdMap<String, Schedule>,
+    verifier_bounds: OrdMap<u64, VerifierBound>,
     replicas: OrdMap<(String, String), ReplicaStatus>,
     audit: OrdMap<u64, AuditEvent>,
     attempts: OrdMap<(String, String), Attempt>,
@@ -149,6 +151,20 @@ impl Read for State {
         let named = self.sessions_by_target.range(from..).take_while(|(of, _)| of == target);
         let named = named.filter(|(_, sid)| sid != after).take(limit);
         Ok(named.filter_map(|(_, sid)| Some(self.sessions.get(sid)?.session.clone())).collect())
+    }
+
+    fn count_naming(&self, target: &TargetHash) -> Result<u64> {
+        let named = self.sessions_by_target.range((*target, String::new())..).take_while(|(of, _)| of == target);
+        Ok(named.count() as u64)
+    }
+
+    fn sessions_in(&self, span: &SessionSpan<'_>, after: &str, limit: usize) -> Result<Vec<Session>> {
+        let later = self.sessions.range(after.to_owned()..).filter(|(sid, _)| *sid != after);
+        let within = later.map(|(_, kept)| &kept.session).filter(|session| {
+            let of_subject = span.subject.is_none_or(|subject| session.subject == subject);
+            of_subject && session.created <= span.opened_by && session.expires >= span.ends_from
+        });
+        Ok(within.take(limit).cloned().collect())
     }
 
     fn latest_expiry(&self) -> Result<Option<UnixSeconds>> {
@@ -223,6 +239,34 @@ impl Read for State {
 
     fn clients(&self) -> Result<Vec<ClientRecord>> {
         Ok(self.clients.values().cloned().collect())
+    }
+
+    fn schedule(&self, id: &str) -> Result<Option<Schedule>> {
+        Ok(self.schedules.get(id).cloned())
+    }
+
+    fn schedules(&self, limit: usize) -> Result<Vec<Schedule>> {
+        let mut all: Vec<&Schedule> = self.schedules.values().collect();
+        let order = |schedule: &Schedule| {
+            let next = schedule.next().map(|step| step.due);
+            (next.is_none(), next, std::cmp::Reverse(schedule.created))
+        };
+        all.sort_by_key(|schedule| order(schedule));
+        Ok(all.into_iter().take(limit).cloned().collect())
+    }
+
+    fn next_due(&self) -> Result<Option<DueStep>> {
+        let waiting = self.schedules.values().filter_map(|schedule| Some((schedule.next()?.due, &schedule.id)));
+        Ok(waiting.min().map(|(due, id)| DueStep { id: id.clone(), due }))
+    }
+
+    fn count_schedules(&self) -> Result<u64> {
+        Ok(self.schedules.values().filter(|schedule| schedule.next().is_some()).count() as u64)
+    }
+
+    fn verifier_bounds(&self, limit: usize) -> Result<Vec<VerifierBound>> {
+        let surplus = self.verifier_bounds.len().saturating_sub(limit);
+        Ok(self.verifier_bounds.values().skip(surplus).copied().collect())
     }
 
     fn replicas(&self) -> Result<Vec<ReplicaStatus>> {
@@ -324,6 +368,20 @@ impl Write for State {
         Ok(())
     }
 
+    fn put_schedule(&mut self, schedule: &Schedule) -> Result<()> {
+        self.schedules.insert(schedule.id.clone(), schedule.clone());
+        Ok(())
+    }
+
+    fn put_verifier_bound(&mut self, bound: &VerifierBound) -> Result<()> {
+        let id = self.verifier_bounds.get_max().map_or(1, |(last, _)| last + 1);
+        self.verifier_bounds.insert(id, *bound);
+        while self.verifier_bounds.len() > MAX_BOUNDS {
+            self.verifier_bounds = self.verifier_bounds.without_min().1;
+        }
+        Ok(())
+    }
+
     fn put_replica(&mut self, replica: &ReplicaStatus) -> Result<()> {
         self.replicas.insert((replica.name.clone(), replica.instance.clone()), replica.clone());
         Ok(())
@@ -392,6 +450,16 @@ impl Write for State {
         let old: Vec<u64> = old.take(limit).map(|(id, _)| *id).collect();
         for id in &old {
             self.audit.remove(id);
+        }
+        count(old.len());
+
+        let is_old = |schedule: &&Schedule| {
+            schedule.next().is_none() && schedule.steps.last().is_none_or(|step| step.due < horizon.schedules)
+        };
+        let old: Vec<String> =
+            self.schedules.values().filter(is_old).take(limit).map(|schedule| schedule.id.clone()).collect();
+        for id in &old {
+            self.schedules.remove(id);
         }
         count(old.len());
         Ok(pruned)

@@ -40,16 +40,17 @@ use annul_core::time::UnixMillis;
 use tokio::sync::watch;
 
 pub use self::answers::{
-    Appended, AuditFilter, Cells, Committed, FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, Kept, KillKey,
-    Limits, Lines, LogState, MAX_COUNTED, MAX_ENTRIES, MAX_PAGE, Opened, Pruned, RevocationFilter, Revoke,
-    SessionCount, SessionView, TargetPlan,
+    Appended, AuditFilter, Cells, Committed, DueStep, ExposedSession, Exposure, ExposureFilter, FeedSnapshot, Genesis,
+    IssuingSnapshot, JudgingSnapshot, Kept, KillKey, Limits, Lines, LogState, MAX_COUNTED, MAX_ENTRIES, MAX_EXAMINED,
+    MAX_PAGE, MAX_SCHEDULES, MAX_SLICES, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SLICE_SECONDS,
+    SchedulePlan, SessionCount, SessionView, TargetPlan,
 };
 pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
 pub use self::sqlite::{SqliteOptions, SqliteStore};
 use crate::model::{
-    Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, StoredRevocation,
-    SubjectState,
+    Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
+    StoredRevocation, SubjectState,
 };
 
 /// The future of an answer.
@@ -83,7 +84,8 @@ pub trait Store: Send + Sync {
     fn replicas(&self) -> Answer<'_, Vec<ReplicaStatus>>;
 
     /// Remembers replicas as they were heard, in place of what was known of them, and forgets those
-    /// that are gone. Appends nothing.
+    /// that are gone; where that changes what bounds them all, it writes down from when on. Appends
+    /// nothing.
     fn remember_replicas(&self, heard: Vec<ReplicaStatus>, gone: Vec<ReplicaId>) -> Answer<'_, ()>;
 
     // Sessions.
@@ -143,6 +145,37 @@ pub trait Store: Send + Sync {
 
     /// Entries in force without until, which count against [`Limits::most_without_until`].
     fn count_without_until(&self) -> Answer<'_, u64>;
+
+    // Revocations for later.
+
+    /// Keeps revocations to be appended later. Nothing is appended now; each step is appended by
+    /// [`run_step`](Self::run_step), once.
+    fn schedule(&self, act: Act, new: NewSchedule) -> Answer<'_, Schedule>;
+
+    /// What [`schedule`](Self::schedule) would keep: the same transaction, undone.
+    fn rehearse_schedule(&self, act: Act, new: NewSchedule) -> Answer<'_, Schedule>;
+
+    /// The step that is due first, whether its time has come or not.
+    fn next_due(&self) -> Answer<'_, Option<DueStep>>;
+
+    /// Appends the first waiting step of a schedule, if its time has come, and writes down in the same
+    /// transaction that it was: so it happens exactly once, whatever ends the process when. `None` when
+    /// nothing was due. After a refusal nothing of the step was done.
+    fn run_step(&self, schedule: &str) -> Answer<'_, Option<Schedule>>;
+
+    /// Writes down that the first waiting step of a schedule was refused when its time had come; it is
+    /// not tried again.
+    fn refuse_step(&self, schedule: &str, code: &str, detail: String) -> Answer<'_, ()>;
+
+    /// Cancels all steps of a schedule that wait. What was done stays.
+    fn cancel_schedule(&self, act: Act, schedule: &str) -> Answer<'_, Schedule>;
+
+    /// A schedule, as long as it is kept.
+    fn schedule_named(&self, schedule: &str) -> Answer<'_, Option<Schedule>>;
+
+    /// Schedules, at most [`MAX_PAGE`]: those that have something left to do by their time, then the
+    /// others, newest first.
+    fn schedules(&self) -> Answer<'_, Vec<Schedule>>;
 
     // Subjects.
 
@@ -223,6 +256,9 @@ pub trait Store: Send + Sync {
 
     /// Audit events in order.
     fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditEvent>>;
+
+    /// Whose tokens could have been accepted in a span of time, as far as the store knows.
+    fn exposure(&self, filter: ExposureFilter) -> Answer<'_, Exposure>;
 
     /// Removes at most about `limit` rows that no answer depends on any more: lapsed entries, old
     /// lines, spent idempotency keys, sessions long over. Never needed for correctness.

@@ -12,10 +12,10 @@ use annul_core::target::{Target, TargetHash};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
-use super::{AuditFilter, Limits, LogState, Pruned, RevocationFilter, StoreError};
+use super::{AuditFilter, DueStep, Limits, LogState, Pruned, RevocationFilter, StoreError};
 use crate::model::{
-    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, KeySource, LogLine, Session, Side, StoredRevocation,
-    SubjectState,
+    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, KeySource, LogLine, Schedule, Session, Side,
+    StoredRevocation, SubjectState, VerifierBound,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -33,6 +33,10 @@ pub(crate) trait Read {
     fn sessions_of(&self, subject: &str, limit: usize) -> Result<Vec<Session>>;
     /// Sessions that have not ended and have this target, by sid, after one.
     fn sessions_naming(&self, target: &TargetHash, after: &str, limit: usize) -> Result<Vec<Session>>;
+    /// How many sessions that have not ended have this target.
+    fn count_naming(&self, target: &TargetHash) -> Result<u64>;
+    /// Sessions, ended ones too, by sid, after one.
+    fn sessions_in(&self, span: &SessionSpan<'_>, after: &str, limit: usize) -> Result<Vec<Session>>;
     /// The latest absolute end of any session that has not ended.
     fn latest_expiry(&self) -> Result<Option<UnixSeconds>>;
 
@@ -59,6 +63,15 @@ pub(crate) trait Read {
     fn client(&self, client_id: &str) -> Result<Option<ClientRecord>>;
     fn clients(&self) -> Result<Vec<ClientRecord>>;
 
+    fn schedule(&self, id: &str) -> Result<Option<Schedule>>;
+    /// Those with a step that waits, by its time; then the others, newest first.
+    fn schedules(&self, limit: usize) -> Result<Vec<Schedule>>;
+    fn next_due(&self) -> Result<Option<DueStep>>;
+    /// Schedules with a step that waits.
+    fn count_schedules(&self) -> Result<u64>;
+
+    /// The newest, oldest first.
+    fn verifier_bounds(&self, limit: usize) -> Result<Vec<VerifierBound>>;
     /// By name and instance.
     fn replicas(&self) -> Result<Vec<ReplicaStatus>>;
 
@@ -90,6 +103,10 @@ pub(crate) trait Write: Read {
     fn put_client(&mut self, client: &ClientRecord) -> Result<()>;
     fn remove_client(&mut self, client_id: &str) -> Result<()>;
 
+    fn put_schedule(&mut self, schedule: &Schedule) -> Result<()>;
+
+    /// Appends; of more than [`MAX_BOUNDS`] the oldest goes.
+    fn put_verifier_bound(&mut self, bound: &VerifierBound) -> Result<()>;
     fn put_replica(&mut self, replica: &ReplicaStatus) -> Result<()>;
     fn remove_replica(&mut self, replica: &ReplicaId) -> Result<()>;
 
@@ -123,6 +140,25 @@ pub(crate) struct Attempt {
     pub(crate) outcome: String,
 }
 
+/// Which sessions to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionSpan<'a> {
+    /// Only those of this subject.
+    pub(crate) subject: Option<&'a str>,
+    /// Only those opened up to this moment.
+    pub(crate) opened_by: UnixMillis,
+    /// Only those that end at this second or later.
+    pub(crate) ends_from: UnixSeconds,
+}
+
+/// Changes kept of what bounded the verifiers. It changes when routes are configured anew, so these
+/// are years; the bound is for a verifier that says something else each time.
+pub(crate) const MAX_BOUNDS: usize = 1000;
+
+/// Seconds for which a schedule with nothing left to do can still be looked up; the audit keeps what
+/// it did.
+pub(crate) const SCHEDULE_LIFE: u64 = 30 * 24 * 3600;
+
 /// Seconds for which an idempotency key is remembered.
 pub(crate) const ATTEMPT_LIFE: u64 = 24 * 3600;
 
@@ -142,6 +178,8 @@ pub(crate) struct PruneHorizon {
     pub(crate) attempts: UnixMillis,
     /// Audit events before this.
     pub(crate) audit: UnixMillis,
+    /// Schedules whose last step was due before this and that have nothing left to do.
+    pub(crate) schedules: UnixMillis,
 }
 
 impl PruneHorizon {
@@ -152,6 +190,7 @@ impl PruneHorizon {
             lines: ago(limits.keep_lines),
             attempts: ago(ATTEMPT_LIFE),
             audit: limits.keep_audit.map_or(UnixMillis(0), ago),
+            schedules: ago(SCHEDULE_LIFE),
         }
     }
 }

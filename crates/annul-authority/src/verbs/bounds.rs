@@ -1,6 +1,8 @@
 //! Bounds of what callers may say, each with its reason.
 
 use annul_core::token::MAX_NAME;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use crate::error::VerbError;
@@ -16,6 +18,9 @@ pub const MAX_SCOPE: usize = 2048;
 pub const MAX_AUDIENCES: usize = 16;
 /// Bytes of what a device says of itself: its name, its agent, its address.
 pub const MAX_DEVICE_TEXT: usize = 512;
+
+/// Bytes of a caller's text that an error repeats.
+const SHOWN: usize = 120;
 
 /// Claims that the authority sets, and nobody else.
 const RESERVED: [&str; 17] = [
@@ -47,6 +52,14 @@ pub(crate) fn name(member: &'static str, text: &str) -> Result<(), VerbError> {
         return Err(VerbError::Invalid { member, why: "has no control characters".to_owned() });
     }
     Ok(())
+}
+
+/// The SHA-256 thumbprint of a key or certificate: base64url of 32 bytes, without padding.
+pub(crate) fn thumbprint(member: &'static str, text: &str) -> Result<(), VerbError> {
+    if URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32) {
+        return Ok(());
+    }
+    Err(VerbError::Invalid { member, why: "is a thumbprint: 43 characters of base64url without padding".to_owned() })
 }
 
 /// An optional text of at most `most` bytes.
@@ -116,4 +129,10 @@ pub(crate) fn with_roles(mut claims: Map<String, Value>, roles: Option<Vec<Strin
         claims.insert("roles".to_owned(), Value::from(roles));
     }
     claims
+}
+
+/// The beginning of a caller's text, for an error that repeats it.
+pub(crate) fn shown(text: &str) -> String {
+    let end = text.char_indices().map(|(index, _)| index).find(|index| *index >= SHOWN).unwrap_or(text.len());
+    text[..end].to_owned()
 }

@@ -82,8 +82,8 @@ impl<'a> Grant<'a> {
             if let Some(device) = &session.device {
                 set("device_id", device.id.as_str().into());
             }
-            if let Some(thumbprint) = &session.confirmation {
-                set("cnf", json!({ "jkt": thumbprint }));
+            if let Some(proof_key) = &session.confirmation {
+                set("cnf", json!(proof_key));
             }
             if !session.ancestors.is_empty() {
                 set("origin", session.ancestors.iter().map(origin).collect());

@@ -16,9 +16,8 @@ use crate::model::{NewRevocation, StoredRevocation};
 use crate::secrets::secret::Secret;
 use crate::store::{Appended, Kept, MAX_PAGE, RevocationFilter, Revoke};
 use crate::verbs::bounds;
+use crate::verbs::schedules::ScheduleItem;
 
-/// Bytes of a target that an error repeats.
-const SHOWN: usize = 120;
 /// Listed revocations when no limit is given.
 const DEFAULT_PAGE: usize = 100;
 
@@ -59,6 +58,12 @@ pub struct RevokeRequest {
     /// Say what would happen, and do nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// The second at which it is to happen, in place of now; at most a year ahead.
+    #[serde(default)]
+    pub at: Option<u64>,
+    /// Seconds over which it is spread, oldest logins first, between 10 and 86,400.
+    #[serde(default)]
+    pub over: Option<u64>,
 }
 
 /// A cutoff as callers write it: `"now"`, `"always"` or `{"before": 1795305600}`.
@@ -210,6 +215,8 @@ pub struct RevocationItem {
 pub enum RevokeOutcome {
     /// It revoked.
     Done(Revoked),
+    /// It will, as described.
+    Scheduled(ScheduleItem),
     /// It only looked.
     Dry(DryRun),
 }
@@ -229,6 +236,9 @@ pub struct DryRun {
     /// What would become of the session to be kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptState>,
+    /// What would be done when, for a call with `at` or `over`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleItem>,
 }
 
 /// Revocations in the order of their positions.
@@ -281,10 +291,13 @@ impl Authority {
     /// Revokes, or says what revoking would do: the same transaction, undone.
     ///
     /// All targets are revoked or none is. Naming a `key` kills it, with all that follows; naming
-    /// one of our sessions with `always` ends it.
+    /// one of our sessions with `always` ends it. With `at` or `over` it is kept for later.
     pub async fn revoke(&self, caller: &Caller, request: RevokeRequest) -> Result<RevokeOutcome, VerbError> {
         bounds::reason(request.reason.as_deref())?;
         let revocations = self.asked(&request)?;
+        if request.at.is_some() || request.over.is_some() {
+            return self.revoke_later(caller, &request, revocations).await;
+        }
         let (keys, others): (Vec<_>, Vec<_>) =
             revocations.into_iter().partition(|asked| asked.target.kind() == TargetKind::Key);
         let act = caller.act("revocation.create", request.reason.clone());
@@ -314,6 +327,7 @@ impl Authority {
                 sessions: appended.sessions.ended,
                 sessions_at_least: appended.sessions.at_least,
                 kept: appended.kept.as_ref().map(kept_state),
+                schedule: None,
             }));
         }
         let appended = self.store().revoke(act, revoke).await?;
@@ -370,7 +384,8 @@ impl Authority {
 
     /// Reads a target's text; a `key` may be named by its `kid`.
     pub(crate) fn target(&self, text: &str, issuer: &str) -> Result<Target, VerbError> {
-        let target = Target::parse(text, issuer).map_err(|error| VerbError::Target { text: shown(text), error })?;
+        let target =
+            Target::parse(text, issuer).map_err(|error| VerbError::Target { text: bounds::shown(text), error })?;
         match (target.kind(), target.parts()) {
             (TargetKind::Key, [kid]) => self.key_target(target.issuer_name(), kid),
             _ => Ok(target),
@@ -461,9 +476,4 @@ fn kept_state(kept: &Kept) -> KeptState {
         Kept::Ended(_) => KeptState::Ended,
         Kept::WasOver => KeptState::WasOver,
     }
-}
-
-fn shown(text: &str) -> String {
-    let end = text.char_indices().map(|(index, _)| index).find(|index| *index >= SHOWN).unwrap_or(text.len());
-    text[..end].to_owned()
 }

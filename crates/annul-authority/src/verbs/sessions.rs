@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Device, KeyState, NewSession, Session, SessionStatus};
+use crate::model::{Device, KeyState, NewSession, ProofKey, Session, SessionStatus};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::store::{LogState, SessionView};
@@ -57,6 +57,11 @@ pub struct OpenSession {
     /// The session it replaces, which ends.
     #[serde(default)]
     pub replaces: Option<String>,
+    /// The proof key its tokens are bound to, as the claim `cnf` has it: `{"jkt": …}` for DPoP,
+    /// `{"x5t#S256": …}` for a client certificate, each the base64url of 32 bytes.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub confirmation: Option<ProofKey>,
 }
 
 /// A string or an array of strings.
@@ -301,6 +306,9 @@ impl Authority {
         let claims = bounds::with_roles(request.claims, request.roles);
         bounds::claims(&claims)?;
         let device = request.device.map(device_of).transpose()?;
+        if let Some(proof_key) = &request.confirmation {
+            bounds::thumbprint("confirmation", proof_key.thumbprint())?;
+        }
         let audience = request.audience.map(Vec::from).unwrap_or_default();
         if self.store().client(&request.subject).await?.is_some() {
             return Err(VerbError::SubjectIsClient { name: request.subject });
@@ -316,7 +324,7 @@ impl Authority {
             life: self.setup().session_longest.as_secs(),
             idle_limit: Some(self.setup().session_idle.as_secs()),
             claims,
-            confirmation: None,
+            confirmation: request.confirmation,
             ancestors: Vec::new(),
             replaces: request.replaces,
         })
@@ -338,7 +346,7 @@ impl Authority {
         self.setup().token_life.as_secs().min(self.settings().longest_life)
     }
 
-    fn session_answer(&self, view: SessionView) -> SessionAnswer {
+    pub(crate) fn session_answer(&self, view: SessionView) -> SessionAnswer {
         let SessionView { session, status } = view;
         let unwritten = self.uses().get(&session.sid).copied();
         let (state, ended_by) = match status {

@@ -7,8 +7,10 @@
 const ON_DISK: bool = false;
 
 mod accounts;
+mod exposure;
 mod foreign;
 mod keys;
+mod schedules;
 mod sessions;
 mod start;
 mod targets;

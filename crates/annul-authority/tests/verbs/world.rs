@@ -11,6 +11,7 @@ use annul_authority::secrets::sealing::MasterKey;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::store::{Limits, MemoryStore, SqliteOptions, SqliteStore, Store};
 use annul_authority::verbs::revocations::{CutoffText, DryRun, RevokeOutcome, RevokeRequest, Revoked};
+use annul_authority::verbs::schedules::ScheduleItem;
 use annul_authority::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
 use annul_authority::verbs::tokens::{CheckAnswer, CheckRequest, CheckVerdict};
 use annul_core::algebra::Reach;
@@ -101,14 +102,22 @@ impl World {
     pub(crate) async fn revoke(&self, request: RevokeRequest) -> Revoked {
         match self.try_revoke(request).await.unwrap() {
             RevokeOutcome::Done(revoked) => revoked,
-            RevokeOutcome::Dry(_) => panic!("nothing was revoked, for it was a dry run"),
+            other => panic!("nothing was revoked: {other:?}"),
         }
     }
 
     pub(crate) async fn rehearse(&self, request: RevokeRequest) -> DryRun {
         match self.try_revoke(RevokeRequest { dry_run: true, ..request }).await.unwrap() {
             RevokeOutcome::Dry(dry) => dry,
-            RevokeOutcome::Done(_) => panic!("a dry run revoked"),
+            other => panic!("a dry run did something: {other:?}"),
+        }
+    }
+
+    /// A revocation that is kept for later.
+    pub(crate) async fn plan(&self, request: RevokeRequest) -> ScheduleItem {
+        match self.try_revoke(request).await.unwrap() {
+            RevokeOutcome::Scheduled(schedule) => schedule,
+            other => panic!("nothing was kept for later: {other:?}"),
         }
     }
 

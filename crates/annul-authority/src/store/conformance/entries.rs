@@ -56,7 +56,7 @@ pub async fn each_target_of_a_session_reaches_it(bench: Bench) {
         let make = |name: String| {
             let new = NewSession {
                 client_id: Some(format!("c-{name}")),
-                confirmation: Some(format!("p-{name}")),
+                confirmation: Some(ProofKey::Jwk(format!("p-{name}"))),
                 scope: Some(format!("w-{name} x-{name}")),
                 claims: roles(&[&format!("r-{name}")]),
                 ..bench.login(&name, &format!("u-{name}"))

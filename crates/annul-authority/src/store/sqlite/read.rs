@@ -12,11 +12,11 @@ use super::failure::{failed, unreadable};
 use super::queue::Rows;
 use super::row::{AUDIT, Number, REVOCATION, audit, chain, from_doc, full_name, millis, position, revocation};
 use crate::model::{
-    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Session, Side, StoredRevocation,
-    SubjectState,
+    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Schedule, Session, Side,
+    StoredRevocation, SubjectState, VerifierBound,
 };
-use crate::store::tables::{Attempt, IssuerRow, Read};
-use crate::store::{AuditFilter, LogState, RevocationFilter, StoreError};
+use crate::store::tables::{Attempt, IssuerRow, Read, SessionSpan};
+use crate::store::{AuditFilter, DueStep, LogState, RevocationFilter, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -107,6 +107,22 @@ impl Read for Rows<'_> {
         self.docs("session", sql, params![target.0, after, Number(limit as u64)])
     }
 
+    fn count_naming(&self, target: &TargetHash) -> Result<u64> {
+        let sql = "SELECT count(*) FROM session_target WHERE target = ?1";
+        let count: Option<Number> = self.first(sql, [target.0], |row| row.get(0))?;
+        Ok(count.map_or(0, |count| count.0))
+    }
+
+    fn sessions_in(&self, span: &SessionSpan<'_>, after: &str, limit: usize) -> Result<Vec<Session>> {
+        let subject = if span.subject.is_some() { "subject = ?5" } else { "?5 IS NULL" };
+        let sql = format!(
+            "SELECT doc FROM session WHERE sid > ?1 AND created_millis <= ?2 AND expires >= ?3 AND {subject} \
+             ORDER BY sid LIMIT ?4"
+        );
+        let (opened_by, ends_from) = (Number(span.opened_by.0), Number(span.ends_from.0));
+        self.docs("session", &sql, params![after, opened_by, ends_from, Number(limit as u64), span.subject])
+    }
+
     fn latest_expiry(&self) -> Result<Option<UnixSeconds>> {
         let sql = "SELECT max(expires) FROM session WHERE ended = 0";
         let latest: Option<Option<Number>> = self.first(sql, [], |row| row.get(0))?;
@@ -194,6 +210,33 @@ impl Read for Rows<'_> {
 
     fn clients(&self) -> Result<Vec<ClientRecord>> {
         self.docs("client", "SELECT doc FROM client ORDER BY client_id", [])
+    }
+
+    fn schedule(&self, id: &str) -> Result<Option<Schedule>> {
+        self.doc("schedule", "SELECT doc FROM schedule WHERE id = ?1", [id])
+    }
+
+    fn schedules(&self, limit: usize) -> Result<Vec<Schedule>> {
+        let sql = "SELECT doc FROM schedule ORDER BY due_millis IS NULL, due_millis, created_millis DESC LIMIT ?1";
+        self.docs("schedule", sql, [Number(limit as u64)])
+    }
+
+    fn next_due(&self) -> Result<Option<DueStep>> {
+        let sql = "SELECT id, due_millis FROM schedule WHERE due_millis IS NOT NULL ORDER BY due_millis, id LIMIT 1";
+        self.first(sql, [], |row| Ok(DueStep { id: row.get(0)?, due: millis(row.get(1)?) }))
+    }
+
+    fn count_schedules(&self) -> Result<u64> {
+        let sql = "SELECT count(*) FROM schedule WHERE due_millis IS NOT NULL";
+        let count: Option<Number> = self.first(sql, [], |row| row.get(0))?;
+        Ok(count.map_or(0, |count| count.0))
+    }
+
+    fn verifier_bounds(&self, limit: usize) -> Result<Vec<VerifierBound>> {
+        let sql = "SELECT doc FROM verifier_bound ORDER BY id DESC LIMIT ?1";
+        let mut newest: Vec<VerifierBound> = self.docs("verifier_bound", sql, [Number(limit as u64)])?;
+        newest.reverse();
+        Ok(newest)
     }
 
     fn replicas(&self) -> Result<Vec<ReplicaStatus>> {

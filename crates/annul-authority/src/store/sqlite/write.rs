@@ -13,10 +13,10 @@ use super::row::{
     Number, REVOCATION, cutoff_columns, emitter_column, full_name, position, reach_column, to_doc, until_column,
 };
 use crate::model::{
-    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, LogLine, Session, Side, StoredRevocation,
-    SubjectState,
+    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, LogLine, Schedule, Session, Side, StoredRevocation,
+    SubjectState, VerifierBound,
 };
-use crate::store::tables::{Attempt, IssuerRow, PruneHorizon, Write};
+use crate::store::tables::{Attempt, IssuerRow, MAX_BOUNDS, PruneHorizon, Write};
 use crate::store::{LogState, Pruned, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -159,6 +159,23 @@ impl Write for Rows<'_> {
         self.run("DELETE FROM client WHERE client_id = ?1", [client_id]).map(drop)
     }
 
+    fn put_schedule(&mut self, schedule: &Schedule) -> Result<()> {
+        let next = schedule.next().map(|step| Number(step.due.0));
+        let last = schedule.steps.last().map_or(schedule.created, |step| step.due);
+        self.run(
+            "INSERT INTO schedule (id, created_millis, due_millis, last_millis, doc) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (id) DO UPDATE SET due_millis = excluded.due_millis, doc = excluded.doc",
+            params![schedule.id, Number(schedule.created.0), next, Number(last.0), to_doc(schedule)],
+        )
+        .map(drop)
+    }
+
+    fn put_verifier_bound(&mut self, bound: &VerifierBound) -> Result<()> {
+        self.run("INSERT INTO verifier_bound (doc) VALUES (?1)", [to_doc(bound)])?;
+        let surplus = "DELETE FROM verifier_bound WHERE id <= (SELECT max(id) FROM verifier_bound) - ?1";
+        self.run(surplus, [Number(MAX_BOUNDS as u64)]).map(drop)
+    }
+
     fn put_replica(&mut self, replica: &ReplicaStatus) -> Result<()> {
         let sql = "INSERT INTO replica (name, instance, doc) VALUES (?1, ?2, ?3) \
                    ON CONFLICT (name, instance) DO UPDATE SET doc = excluded.doc";
@@ -224,6 +241,11 @@ impl Write for Rows<'_> {
                 "DELETE FROM audit WHERE id IN \
                  (SELECT id FROM (SELECT id, time_millis FROM audit ORDER BY id LIMIT ?2) WHERE time_millis < ?1)",
                 params![Number(horizon.audit.0), most],
+            )?,
+            self.run(
+                "DELETE FROM schedule WHERE id IN (SELECT id FROM schedule \
+                 WHERE due_millis IS NULL AND last_millis < ?1 ORDER BY last_millis LIMIT ?2)",
+                params![Number(horizon.schedules.0), most],
             )?,
         ];
         Ok(Pruned {

@@ -8,7 +8,7 @@ use annul_core::target::TargetHash;
 use super::keys::publish_own;
 use super::sessions::session_view;
 use super::{Result, Snapshot, Txn, cells};
-use crate::model::{Act, Head, Side};
+use crate::model::{Act, Head, Side, VerifierBound};
 use crate::store::tables::{PruneHorizon, forgotten_at};
 use crate::store::{FeedSnapshot, Genesis, JudgingSnapshot, Lines, LogState, MAX_PAGE, Pruned, StoreError};
 
@@ -74,7 +74,25 @@ pub(crate) fn judging_snapshot(
 pub(crate) fn remember_replicas(txn: &mut Txn<'_>, heard: &[ReplicaStatus], gone: &[ReplicaId]) -> Result<()> {
     txn.tables.log()?;
     gone.iter().try_for_each(|replica| txn.tables.remove_replica(replica))?;
-    heard.iter().try_for_each(|replica| txn.tables.put_replica(replica))
+    heard.iter().try_for_each(|replica| txn.tables.put_replica(replica))?;
+    note_bound(txn)
+}
+
+/// Writes down what bounds all verifiers from now on, where that has changed. Whoever is remembered
+/// may still accept, so this is never less than what a confirmation reckons with.
+fn note_bound(txn: &mut Txn<'_>) -> Result<()> {
+    let replicas = txn.tables.replicas()?;
+    let now = VerifierBound {
+        since: txn.commit,
+        longest_age: replicas.iter().map(|replica| replica.longest_age).max().unwrap_or(0),
+        verify: replicas.iter().any(|replica| replica.routes.verify > 0),
+        open: replicas.iter().any(|replica| replica.routes.open > 0),
+    };
+    let before = txn.tables.verifier_bounds(1)?.pop();
+    if before.is_some_and(|before| VerifierBound { since: now.since, ..before } == now) {
+        return Ok(());
+    }
+    txn.tables.put_verifier_bound(&now)
 }
 
 pub(crate) fn prune(txn: &mut Txn<'_>, limit: usize) -> Result<Pruned> {

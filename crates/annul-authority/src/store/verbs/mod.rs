@@ -1,9 +1,11 @@
 //! What each verb of the store means, written once over the rows of any store.
 
+mod exposure;
 mod feed;
 mod keys;
 mod names;
 mod revocations;
+mod schedules;
 mod sessions;
 mod subjects;
 
@@ -11,10 +13,12 @@ use annul_core::target::{TargetHash, TargetKind};
 use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::exposure::exposure;
 pub(crate) use self::feed::{bootstrap, feed_snapshot, judging_snapshot, lines_after, prune, remember_replicas};
 pub(crate) use self::keys::{change_keys, issuers, kill_key, publish_settings, put_issuer, remove_issuer};
 pub(crate) use self::names::{add_account, add_client, note, remove_account, remove_client, set_password};
 pub(crate) use self::revocations::{lift, rehearse, revoke};
+pub(crate) use self::schedules::{cancel_schedule, refuse_step, rehearse_schedule, run_step, schedule};
 pub(crate) use self::sessions::{end_session, issuing_snapshot, note_uses, open_session, session_view, sessions_of};
 pub(crate) use self::subjects::{block, set_claims, unblock};
 use super::tables::{ATTEMPT_LIFE, Attempt, Read, Write};
@@ -60,6 +64,10 @@ enum Outcome {
     },
     /// A name was given to somebody; there is nothing to answer.
     Named,
+    /// Revocations were kept for later.
+    Scheduled {
+        id: String,
+    },
 }
 
 /// What an earlier attempt with the act's idempotency key did, if there was one.
@@ -87,7 +95,9 @@ fn remember_attempt(txn: &mut Txn<'_>, act: &Act, outcome: &Outcome) -> Result<(
 fn once(txn: &mut Txn<'_>, act: &Act, work: impl FnOnce(&mut Txn<'_>) -> Result<Appended>) -> Result<Appended> {
     match earlier_attempt(txn, act)? {
         Some(Outcome::Appended(appended)) => return Ok(Appended { repeated: true, ..appended }),
-        Some(Outcome::Opened { .. } | Outcome::Named) => return Err(Refused::IdempotencyConflict.into()),
+        Some(Outcome::Opened { .. } | Outcome::Named | Outcome::Scheduled { .. }) => {
+            return Err(Refused::IdempotencyConflict.into());
+        }
         None => {}
     }
     let outcome = Outcome::Appended(work(txn)?);

@@ -24,7 +24,9 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
             let session = txn.tables.session(&sid)?.ok_or(Refused::SessionUnknown)?;
             return Ok(Opened { session, replaced, log: txn.tables.log()?, repeated: true });
         }
-        Some(Outcome::Appended(_) | Outcome::Named) => return Err(Refused::IdempotencyConflict.into()),
+        Some(Outcome::Appended(_) | Outcome::Named | Outcome::Scheduled { .. }) => {
+            return Err(Refused::IdempotencyConflict.into());
+        }
         None => {}
     }
     admit(txn, &new)?;
