@@ -280,6 +280,11 @@ impl Authority {
         self.inner.master.fingerprint(request)
     }
 
+    /// What stands in a subject's tokens for its credential.
+    pub(crate) fn credential_fingerprint(&self, subject: &str, credential: &str) -> String {
+        self.inner.master.credential_fingerprint(subject, credential)
+    }
+
     pub(crate) fn passwords(&self) -> &PasswordQueue {
         &self.inner.passwords
     }

@@ -16,6 +16,9 @@ impl Caller {
     /// What the audit puts in front of a user's name.
     pub(crate) const SUBJECT: &'static str = "subject:";
 
+    /// What the audit puts in front of an account's name.
+    pub(crate) const ACCOUNT: &'static str = "account:";
+
     /// A client that authenticated itself.
     #[must_use]
     pub fn client(client_id: impl Into<String>) -> Self {
@@ -26,6 +29,12 @@ impl Caller {
     #[must_use]
     pub fn subject(subject: &str) -> Self {
         Self { actor: format!("{}{subject}", Self::SUBJECT), ..Self::default() }
+    }
+
+    /// Whoever proved the password of a built-in account. Its subject may change, its name does not.
+    #[must_use]
+    pub fn account(username: &str) -> Self {
+        Self { actor: format!("{}{username}", Self::ACCOUNT), ..Self::default() }
     }
 
     /// The authority itself.

@@ -356,6 +356,8 @@ fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
         Refused::TooManyAncestors => (Invalid, "exchange a token nearer to the original login"),
         Refused::Revoked(_) => (Forbidden, "log in again, or lift the entry if it should not stand"),
         Refused::SubjectBlocked { .. } => (Forbidden, "unblock the subject first"),
+        Refused::SubjectRetired { .. } => (Forbidden, "use the subject's present id; an account shows its own"),
+        Refused::NotProven => (ErrorKind::Unauthorised, "check name and password"),
         Refused::NotASubject => (Invalid, "name a subject"),
         Refused::NotBlocked => (Conflict, "nothing is to be done"),
         Refused::NotAdmitted(NotAdmitted::OnlyAlways { .. }) | Refused::SessionEnded => {

@@ -19,7 +19,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
         longest_life: 900,
         max_leeway: 60,
         clock_skew: 5,
-        claims: ["roles", "scope", "aud", "level", "deep", "beta", "none"].map(str::to_owned).to_vec(),
+        claims: ["roles", "scope", "aud", "level", "deep", "beta", "cfp", "none"].map(str::to_owned).to_vec(),
         ask_on: Vec::new(),
         hash_key: String::new(),
     };
@@ -28,7 +28,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
         "jti": "j1", "client_id": "web", "sid": "s1", "device_id": "phone/1", "auth_time": 800,
         "scope": "read  write", "lpos": "1:5", "cnf": {"jkt": "proof"},
         "origin": [{"iss": "https://idp.example", "sid": "f1"}, {"iss": "https://idp.example", "sub": "bob"}],
-        "roles": ["a", 7, 7.0, 1.5, -0.0, true, null, ["x"], "a"], "level": 3.0, "deep": {"x": 1}, "beta": false,
+        "roles": ["a", 7, 7.0, 1.5, -0.0, true, null, ["x"], "a"], "level": 3.0, "deep": {"x": 1}, "beta": false, "cfp": "f1",
     });
     let mut claims = Claims::new();
     for name in ["roles", "level", "deep", "beta"] {
@@ -49,6 +49,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
         idle_limit: None,
         claims,
         confirmation: Some(ProofKey::Jwk("proof".to_owned())),
+        fingerprint: Some("f1".to_owned()),
         ancestors: vec![ancestor(AncestorName::Sid("f1".to_owned())), ancestor(AncestorName::Sub("bob".to_owned()))],
         position: Position::new(1, 5),
         claims_position: Position::new(1, 5),

@@ -7,6 +7,8 @@ const ON_DISK: bool = true;
 
 #[path = "verbs/accounts.rs"]
 mod accounts;
+#[path = "verbs/credentials.rs"]
+mod credentials;
 #[path = "verbs/exposure.rs"]
 mod exposure;
 #[path = "verbs/foreign.rs"]

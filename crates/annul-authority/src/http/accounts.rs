@@ -57,7 +57,7 @@ pub async fn delete(
     Ok(confirm::answer(&app, revoked, None).await)
 }
 
-/// Sets an account's password and ends what its user holds.
+/// Sets an account's password and ends what its user holds, but for the session to be kept.
 #[utoipa::path(put, path = "/v1/accounts/{username}/password", tag = "accounts", params(("username" = String, Path)),
     request_body = PasswordRequest, responses((status = 200, body = RevocationAnswer)),
     security(("client" = ["annul.admin"])))]
@@ -69,6 +69,7 @@ pub async fn set_password(
     body: JsonBody<PasswordRequest>,
 ) -> Result<Json<RevocationAnswer>, Problem> {
     let caller = allowed.caller(attempt, body.fingerprint);
+    let wait = body.value.wait;
     let revoked = app.authority.set_password(&caller, &username, body.value).await?;
-    Ok(confirm::answer(&app, revoked, None).await)
+    Ok(confirm::answer(&app, revoked, wait).await)
 }

@@ -154,6 +154,8 @@ codes! {
         "Log in again, which opens a new session."
     SubjectBlocked "subject_blocked" 403 "The subject is blocked"
         "Unblock it with DELETE /v1/subjects/{subject}/block."
+    SubjectRetired "subject_retired" 403 "The id was retired: its subject goes by another"
+        "Use the present id; a retired one is never given again."
     NotFound "not_found" 404 "There is nothing at this address"
         "See /openapi.json for the addresses that exist."
     SessionUnknown "session_unknown" 404 "There is no such session"

@@ -31,7 +31,7 @@ pub async fn login(
     Ok(Json(answer))
 }
 
-/// Logs the holder of an access token out: this session, all others, or everywhere.
+/// Logs the holder of an access token out: this session, this device, all others, or everywhere.
 #[utoipa::path(post, path = "/v1/logout", tag = "login", request_body = LogoutRequest,
     responses((status = 200, body = RevocationAnswer)), security(("access_token" = [])))]
 pub async fn logout(

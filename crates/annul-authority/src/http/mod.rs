@@ -11,6 +11,8 @@ pub mod body;
 pub mod clients;
 pub mod codes;
 pub mod confirm;
+pub mod credentials;
+pub mod devices;
 pub mod doctor;
 pub mod feed;
 pub mod health;

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 
 use super::problem::{OauthError, ProblemDocument};
 use super::{
-    App, accounts, audit, clients, doctor, feed, health, issuers, keys, login, oauth, revocations, sessions, settings,
-    subjects, tokens, wellknown,
+    App, accounts, audit, clients, credentials, devices, doctor, feed, health, issuers, keys, login, oauth,
+    revocations, sessions, settings, subjects, tokens, wellknown,
 };
 
 /// Every endpoint.
@@ -31,6 +31,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sessions::next_token))
         .routes(routes!(subjects::sessions))
         .routes(routes!(subjects::claims))
+        .routes(routes!(credentials::credential_changed))
+        .routes(routes!(credentials::change_lookup_id))
+        .routes(routes!(devices::list))
         .routes(routes!(subjects::block, subjects::unblock))
         .routes(routes!(tokens::check))
         .routes(routes!(revocations::create, revocations::list))
@@ -46,7 +49,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(clients::delete))
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::get, accounts::delete))
-        .routes(routes!(accounts::set_password))
+        .routes(routes!(accounts::set_password, credentials::change_password))
+        .routes(routes!(credentials::secure))
+        .routes(routes!(credentials::change_own_lookup_id))
         .routes(routes!(login::login))
         .routes(routes!(login::logout))
         .routes(routes!(audit::list))

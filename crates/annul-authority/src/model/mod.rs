@@ -35,6 +35,13 @@ pub struct SubjectState {
     /// The claims every session of the subject carries unless it has its own.
     #[serde(default)]
     pub claims: Claims,
+    /// Stands for the credential it logs in with, or for a random field: the claim `cfp` of every
+    /// token from here on. Never the credential itself.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// The entry that retired this id, once the subject goes by another: nothing is opened for it.
+    #[serde(default)]
+    pub retired: Option<Position>,
 }
 
 /// A built-in account.
@@ -42,7 +49,7 @@ pub struct SubjectState {
 pub struct Account {
     /// The name the user types.
     pub username: String,
-    /// The subject of its tokens.
+    /// The subject of its tokens: the name at first, a random id once the user changed it.
     pub subject: String,
     /// The argon2id hash in PHC form.
     pub password: String,

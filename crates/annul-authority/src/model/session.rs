@@ -44,7 +44,10 @@ pub struct Session {
     /// The claims its next token carries, besides the registered ones.
     #[serde(default)]
     pub claims: Claims,
-    /// The proof key its tokens are bound to.
+    /// The subject's fingerprint when it logged in, or was kept: the claim `cfp`.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// The proof key its tokens are bound to (`cnf.jkt` or `cnf.x5t#S256`).
     #[serde(default)]
     pub confirmation: Option<ProofKey>,
     /// The sessions and subjects it descends from, the claim `origin`.
@@ -67,6 +70,9 @@ pub struct Device {
     /// What the user calls it.
     #[serde(default)]
     pub name: Option<String>,
+    /// Its operating system.
+    #[serde(default)]
+    pub os: Option<String>,
     /// Its user agent.
     #[serde(default)]
     pub agent: Option<String>,
@@ -223,6 +229,7 @@ impl Session {
             "sub" => vec![self.subject.clone()],
             "sid" => vec![self.sid.clone()],
             "client_id" => one(&self.client_id),
+            "cfp" => one(&self.fingerprint),
             "device_id" => self.device.iter().map(|device| device.id.clone()).collect(),
             _ => match self.claims.get(name) {
                 Some(Value::Array(items)) => items.iter().filter_map(scalar).collect(),

@@ -134,6 +134,16 @@ impl MasterKey {
         *blake3::keyed_hash(&key, bytes).as_bytes()
     }
 
+    /// What stands in tokens for a subject's credential: the same for the same credential, and of no
+    /// use to whoever reads it. 128 bits as base64url.
+    #[must_use]
+    pub fn credential_fingerprint(&self, subject: &str, credential: &str) -> String {
+        let key = Zeroizing::new(blake3::derive_key("annul credential fingerprint v0", &*self.bytes));
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(&(subject.len() as u64).to_le_bytes()).update(subject.as_bytes()).update(credential.as_bytes());
+        URL_SAFE_NO_PAD.encode(&hasher.finalize().as_bytes()[..16])
+    }
+
     fn cipher(&self) -> RandomizedNonceKey {
         RandomizedNonceKey::new(&AES_256_GCM, &*self.bytes).expect("AES-256 takes the 32 bytes a master key has")
     }
@@ -311,6 +321,18 @@ mod tests {
         assert_eq!(key.fingerprint(b"password"), key.fingerprint(b"password"));
         assert_ne!(key.fingerprint(b"password"), key.fingerprint(b"passwore"));
         assert_ne!(key.fingerprint(b"password"), MasterKey::from_bytes([8; 32]).fingerprint(b"password"));
+    }
+
+    #[test]
+    fn a_credential_fingerprint_tells_subject_credential_and_master_key_apart() {
+        let key = MasterKey::from_bytes([7; 32]);
+        let of = |subject, credential| key.credential_fingerprint(subject, credential);
+        assert_eq!(of("alice", "$argon2id$x"), of("alice", "$argon2id$x"));
+        assert_eq!(of("alice", "$argon2id$x").len(), 22);
+        let other_key = MasterKey::from_bytes([8; 32]).credential_fingerprint("alice", "$argon2id$x");
+        for other in [of("alice", "$argon2id$y"), of("bob", "$argon2id$x"), of("alice$", "argon2id$x"), other_key] {
+            assert_ne!(of("alice", "$argon2id$x"), other);
+        }
     }
 
     #[test]

@@ -6,9 +6,12 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests: what is unwrapped is what is claimed")]
 
+mod credentials;
+mod devices;
 mod entries;
 mod lifts;
 mod log;
+mod lookup_ids;
 mod names;
 mod races;
 mod schedules;
@@ -25,7 +28,10 @@ use annul_core::target::{HashKey, Target};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 
-pub use self::{entries::*, lifts::*, log::*, names::*, races::*, schedules::*, sessions::*, until::*};
+pub use self::{
+    credentials::*, devices::*, entries::*, lifts::*, log::*, lookup_ids::*, names::*, races::*, schedules::*,
+    sessions::*, until::*,
+};
 use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{
@@ -147,7 +153,7 @@ macro_rules! store_conformance {
             a_failed_verb_leaves_no_trace
             the_audit_resolves_a_position
             replicas_are_remembered_and_forgotten
-            a_changed_account_and_a_removed_client_are_revoked_in_the_same_transaction
+            a_removed_account_and_a_removed_client_are_revoked_in_the_same_transaction
             a_session_carries_the_head_it_was_opened_at
             a_replaced_session_is_ended_by_an_entry_that_dates_the_new_one
             a_session_of_another_subject_cannot_be_replaced
@@ -196,6 +202,18 @@ macro_rules! store_conformance {
             schedules_are_listed_by_their_time_and_forgotten_when_over
             slices_part_the_live_sessions_by_their_logins
             what_bounded_the_verifiers_is_kept_as_it_changes
+            a_changed_credential_leaves_the_kept_session_only
+            a_session_of_somebody_else_is_not_kept
+            a_kept_session_that_was_revoked_before_ends
+            a_change_by_its_user_needs_the_credential_of_now
+            a_login_needs_the_credential_of_now_and_carries_its_fingerprint
+            i9_no_login_with_a_changed_password_outlives_the_change
+            a_retired_id_finds_nobody_again
+            a_lookup_id_is_changed_once_for_each_attempt
+            a_new_lookup_id_is_no_way_out_of_a_block_or_a_ban
+            a_new_lookup_id_was_nobodys
+            devices_tell_their_last_login_and_logout
+            a_device_is_logged_out_when_its_last_session_ends
         }
     };
     ($bench:expr => $($claim:ident)+) => {

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use super::verbs::{self, Snapshot, Txn};
 use super::{
-    Answer, Appended, AuditFilter, Committed, DueStep, Exposure, ExposureFilter, FeedSnapshot, Genesis,
-    IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogState, MAX_PAGE, NewSchedule, Opened, Pruned,
-    RevocationFilter, Revoke, SessionView, Store, StoreError, TargetPlan,
+    Answer, Appended, AuditFilter, Committed, CredentialChange, DeviceTimes, DueStep, Exposure, ExposureFilter,
+    FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogIn, LogState, LookupIdChange,
+    LookupIdChanged, MAX_PAGE, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SessionView, Store, StoreError,
+    TargetPlan,
 };
 use crate::model::{
     Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
@@ -93,6 +94,11 @@ impl<E: Engine> Store for E {
     fn sessions_of(&self, subject: &str) -> Answer<'_, Vec<SessionView>> {
         let subject = subject.to_owned();
         self.read(move |snapshot| verbs::sessions_of(snapshot, &subject))
+    }
+
+    fn devices_of(&self, subject: &str) -> Answer<'_, Vec<DeviceTimes>> {
+        let subject = subject.to_owned();
+        self.read(move |snapshot| verbs::devices_of(snapshot, &subject))
     }
 
     fn end_session(&self, act: Act, sid: &str) -> Answer<'_, Appended> {
@@ -225,9 +231,20 @@ impl<E: Engine> Store for E {
         self.read(move |snapshot| snapshot.tables.accounts(&after, MAX_PAGE))
     }
 
-    fn set_password(&self, act: Act, username: &str, password: String) -> Answer<'_, Appended> {
-        let username = username.to_owned();
-        self.write(move |txn| verbs::set_password(txn, &act, &username, password))
+    fn log_in(&self, act: Act, login: LogIn) -> Answer<'_, Opened> {
+        self.write(move |txn| verbs::log_in(txn, &act, login))
+    }
+
+    fn change_credential(&self, act: Act, change: CredentialChange) -> Answer<'_, Appended> {
+        self.write(move |txn| verbs::change_credential(txn, &act, &change))
+    }
+
+    fn change_lookup_id(&self, act: Act, change: LookupIdChange) -> Answer<'_, LookupIdChanged> {
+        self.write(move |txn| verbs::change_lookup_id(txn, &act, &change))
+    }
+
+    fn answered(&self, act: Act) -> Answer<'_, Option<Appended>> {
+        self.read(move |snapshot| verbs::answered(snapshot, &act))
     }
 
     fn remove_account(&self, act: Act, username: &str) -> Answer<'_, Appended> {

@@ -94,6 +94,15 @@ pub enum Refused {
         /// The entry that blocked it.
         at: Position,
     },
+    /// The subject goes by another id; nothing is opened for the old one any more.
+    #[error("the id was retired at {at}: its subject goes by another")]
+    SubjectRetired {
+        /// The entry that retired it.
+        at: Position,
+    },
+    /// The credential that was proven is not the account's, or not any more.
+    #[error("name and password do not match")]
+    NotProven,
     /// The target of a block is not a subject.
     #[error("only a subject can be blocked")]
     NotASubject,
@@ -236,6 +245,8 @@ impl Refused {
             Self::TooManyAncestors => "too_many_ancestors",
             Self::Revoked(_) => "session_revoked",
             Self::SubjectBlocked { .. } => "subject_blocked",
+            Self::SubjectRetired { .. } => "subject_retired",
+            Self::NotProven => "invalid_credentials",
             Self::NotASubject => "not_a_subject",
             Self::NotBlocked => "not_blocked",
             Self::NotAdmitted(NotAdmitted::InTheFuture { .. }) => "cutoff_in_the_future",

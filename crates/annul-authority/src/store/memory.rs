@@ -229,6 +229,10 @@ impl Read for State {
         Ok(named.take(limit).map(|(_, account)| account.clone()).collect())
     }
 
+    fn account_of(&self, subject: &str) -> Result<Option<Account>> {
+        Ok(self.accounts.values().find(|account| account.subject == subject).cloned())
+    }
+
     fn is_account_name(&self, name: &str) -> Result<bool> {
         Ok(self.accounts.contains_key(name) || self.accounts.values().any(|account| account.subject == name))
     }

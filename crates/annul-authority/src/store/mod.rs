@@ -23,6 +23,7 @@
 mod answers;
 #[doc(hidden)]
 pub mod conformance;
+mod credentials;
 mod engine;
 mod error;
 mod memory;
@@ -45,6 +46,7 @@ pub use self::answers::{
     MAX_PAGE, MAX_SCHEDULES, MAX_SLICES, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SLICE_SECONDS,
     SchedulePlan, SessionCount, SessionView, TargetPlan,
 };
+pub use self::credentials::{CredentialChange, DeviceTimes, Holder, LogIn, LookupIdChange, LookupIdChanged};
 pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
 pub use self::sqlite::{SqliteOptions, SqliteStore};
@@ -112,6 +114,10 @@ pub trait Store: Send + Sync {
 
     /// A subject's sessions, newest first, at most [`MAX_PAGE`].
     fn sessions_of(&self, subject: &str) -> Answer<'_, Vec<SessionView>>;
+
+    /// A subject's devices by their last logins, newest first, as its newest [`MAX_PAGE`] sessions
+    /// tell.
+    fn devices_of(&self, subject: &str) -> Answer<'_, Vec<DeviceTimes>>;
 
     /// Ends a session by its entry `session always both`. A session that has ended already is left
     /// as it is and answered with the entry that ended it.
@@ -221,7 +227,8 @@ pub trait Store: Send + Sync {
 
     // Accounts and clients.
 
-    /// Adds an account, once for each idempotency key. Neither its name nor its subject may be a client's id.
+    /// Adds an account, once for each idempotency key. Neither its name nor its subject may be a client's
+    /// id, and its subject no retired one.
     fn add_account(&self, act: Act, account: Account) -> Answer<'_, ()>;
 
     /// An account by name.
@@ -230,13 +237,30 @@ pub trait Store: Send + Sync {
     /// Accounts by name, after one, at most [`MAX_PAGE`].
     fn accounts(&self, after: &str) -> Answer<'_, Vec<Account>>;
 
-    /// Replaces an account's password hash and revokes all that its subject holds: `subject now`.
-    fn set_password(&self, act: Act, username: &str, password: String) -> Answer<'_, Appended>;
+    /// Opens a session for the subject that the account has at this moment, if the hash that was
+    /// proven is still the account's ([`Refused::NotProven`]); else as
+    /// [`open_session`](Self::open_session).
+    fn log_in(&self, act: Act, login: LogIn) -> Answer<'_, Opened>;
+
+    /// Replaces the holder's fingerprint, and the password hash of its account where one is given,
+    /// and revokes all that its subject holds: `subject now`. A session to be kept must be the
+    /// subject's own; it is judged first, as by [`revoke`](Self::revoke), and carries the new
+    /// fingerprint.
+    fn change_credential(&self, act: Act, change: CredentialChange) -> Answer<'_, Appended>;
+
+    /// Gives a subject another id and revokes all that it held under the old one: `subject now`. Its
+    /// state and its account go by the new id; the old one is retired, so that nothing is opened for
+    /// it and no account or client gets it ([`Refused::SubjectRetired`]). A subject that is blocked,
+    /// or against which an `always` stands, keeps its id.
+    fn change_lookup_id(&self, act: Act, change: LookupIdChange) -> Answer<'_, LookupIdChanged>;
+
+    /// What an earlier attempt with the act's idempotency key appended, if there was one.
+    fn answered(&self, act: Act) -> Answer<'_, Option<Appended>>;
 
     /// Removes an account and revokes all that its subject holds: `subject now`.
     fn remove_account(&self, act: Act, username: &str) -> Answer<'_, Appended>;
 
-    /// Adds a client. Its id may be no account's name or subject.
+    /// Adds a client. Its id may be no account's name or subject, and no retired id.
     fn add_client(&self, act: Act, client: ClientRecord) -> Answer<'_, ()>;
 
     /// A client by id.

@@ -58,6 +58,8 @@ pub(crate) trait Read {
 
     fn account(&self, username: &str) -> Result<Option<Account>>;
     fn accounts(&self, after: &str, limit: usize) -> Result<Vec<Account>>;
+    /// The account whose subject this is.
+    fn account_of(&self, subject: &str) -> Result<Option<Account>>;
     /// Whether an account has this name or this subject.
     fn is_account_name(&self, name: &str) -> Result<bool>;
     fn client(&self, client_id: &str) -> Result<Option<ClientRecord>>;

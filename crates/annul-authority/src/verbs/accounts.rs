@@ -7,9 +7,9 @@ use crate::authority::{Authority, Caller};
 use crate::error::{Thing, VerbError};
 use crate::model::Account;
 use crate::secrets::secret::Secret;
-use crate::store::MAX_PAGE;
+use crate::store::{CredentialChange, Holder, LogIn, MAX_PAGE};
 use crate::verbs::bounds;
-use crate::verbs::revocations::Revoked;
+use crate::verbs::revocations::{Revoked, Wait};
 use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
 use crate::verbs::tokens::CANARY;
 
@@ -20,20 +20,29 @@ pub const LOGIN_CLIENT: &str = "annul.login";
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountRequest {
-    /// The name, which is the subject of its tokens too.
+    /// The name, which is the subject of its tokens until the user changes their lookup id.
     pub username: String,
     /// The password.
     #[schema(value_type = String)]
     pub password: Secret,
 }
 
-/// A new password.
+/// A new password that somebody else than its user sets.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordRequest {
     /// The password.
     #[schema(value_type = String)]
     pub password: Secret,
+    /// The user's session that stays.
+    #[serde(default)]
+    pub keep: Option<String>,
+    /// Why, for the audit.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// How long the answer may wait for verifiers to confirm.
+    #[serde(default)]
+    pub wait: Option<Wait>,
 }
 
 /// A login.
@@ -97,32 +106,26 @@ impl Authority {
     /// Logs in with name and password: opens a session and issues its first token. A name that does
     /// not exist takes as long as a wrong password.
     pub async fn login(&self, request: LoginRequest) -> Result<TokenAnswer, VerbError> {
-        let known = self.find_account(&request.username).await?;
-        let stored = known.as_ref().map(|account| account.password.clone());
-        let matches = self.passwords().verify(request.password, stored).await?;
-        let Some(account) = known.filter(|_| matches) else {
-            // The name is not written down: people type their passwords there.
-            self.store().note(Caller::system().act("login.failed", None), None).await?;
-            return Err(VerbError::InvalidCredentials);
+        let Some(account) = self.prove(&request.username, request.password).await? else {
+            return Err(self.not_proven("login.failed").await?);
         };
+        let fingerprint = self.credential_fingerprint(&account.subject, &account.password);
+        let caller = Caller::subject(&account.subject);
         let open = OpenSession {
-            subject: account.subject.clone(),
+            subject: account.subject,
             client_id: Some(LOGIN_CLIENT.to_owned()),
             audience: request.audience,
             device: request.device,
             scope: request.scope,
             ..OpenSession::default()
         };
-        let caller = Caller::subject(&account.subject);
-        let answer = self.open_session(&caller, open).await?;
-        // The password may have been changed, or the account deleted, while it was being hashed. The
-        // change ends the sessions opened before it, so this one is looked at after it was opened.
-        let now = self.store().account(&account.username).await?;
-        if now.is_none_or(|now| now.password != account.password) {
-            self.end_session(&caller, &answer.sid, Some("the account changed".to_owned())).await?;
-            return Err(VerbError::InvalidCredentials);
-        }
-        Ok(answer)
+        let session = self.new_session(&caller, open).await?;
+        let _signing = self.signing_lock().read().await;
+        // The password may have been changed, the account deleted or its subject renamed while it was
+        // being hashed: the transaction that opens the session looks once more.
+        let login = LogIn { username: account.username, proven: account.password, fingerprint, session };
+        let opened = self.store().log_in(caller.act("session.open", None), login).await?;
+        self.first_token(opened).await
     }
 
     /// An account.
@@ -144,18 +147,25 @@ impl Authority {
         }
     }
 
-    /// Replaces a password and ends every session of the account: whoever knew the old one is out.
+    /// Replaces a password for its user and ends every session of the account but the one to be
+    /// kept: whoever knew the old one is out.
     pub async fn set_password(
         &self,
         caller: &Caller,
         username: &str,
         request: PasswordRequest,
     ) -> Result<Revoked, VerbError> {
-        self.find_account(username).await?.ok_or_else(|| unknown(username))?;
+        bounds::reason(request.reason.as_deref())?;
+        let account = self.find_account(username).await?.ok_or_else(|| unknown(username))?;
         let password = self.passwords().hash(request.password).await?;
-        let act = caller.act("account.password", Some("password changed".to_owned()));
-        let appended = self.store().set_password(act, username, password).await?;
-        self.revoked(appended).await
+        let reason = request.reason.unwrap_or_else(|| "password reset".to_owned());
+        let change = CredentialChange {
+            holder: Holder::Account { username: account.username, proven: None },
+            fingerprint: self.credential_fingerprint(&account.subject, &password),
+            password: Some(password),
+            keep: request.keep,
+        };
+        self.change_credential(caller.act("account.password", Some(reason)), change).await
     }
 
     /// Deletes an account and ends every session of it.
@@ -164,6 +174,22 @@ impl Authority {
         let act = caller.act("account.delete", Some("account deleted".to_owned()));
         let appended = self.store().remove_account(act, username).await?;
         self.revoked(appended).await
+    }
+
+    /// The account, if the password is its own. A name that does not exist takes as long as a wrong
+    /// password.
+    pub(crate) async fn prove(&self, username: &str, password: Secret) -> Result<Option<Account>, VerbError> {
+        let known = self.find_account(username).await?;
+        let stored = known.as_ref().map(|account| account.password.clone());
+        let matches = self.passwords().verify(password, stored).await?;
+        Ok(known.filter(|_| matches))
+    }
+
+    /// Writes down that somebody did not prove an account's password, and says so. The name is not
+    /// written down: people type their passwords there.
+    pub(crate) async fn not_proven(&self, action: &str) -> Result<VerbError, VerbError> {
+        self.store().note(Caller::system().act(action, None), None).await?;
+        Ok(VerbError::InvalidCredentials)
     }
 
     /// A name that cannot be an account's is not looked up, and is as unknown as any other.

@@ -16,14 +16,16 @@ pub const MAX_CLAIMS: usize = 4096;
 pub const MAX_SCOPE: usize = 2048;
 /// Audiences of one token.
 pub const MAX_AUDIENCES: usize = 16;
-/// Bytes of what a device says of itself: its name, its agent, its address.
+/// Bytes of a credential that a fingerprint is made of: a stored password hash or a random field.
+pub const MAX_CREDENTIAL: usize = 1024;
+/// Bytes of what a device says of itself: its name, its system, its agent, its address.
 pub const MAX_DEVICE_TEXT: usize = 512;
 
 /// Bytes of a caller's text that an error repeats.
 const SHOWN: usize = 120;
 
 /// Claims that the authority sets, and nobody else.
-const RESERVED: [&str; 17] = [
+const RESERVED: [&str; 18] = [
     "iss",
     "sub",
     "aud",
@@ -41,6 +43,7 @@ const RESERVED: [&str; 17] = [
     "cnf",
     "origin",
     "act",
+    "cfp",
 ];
 
 /// A name: something, and short enough to be revoked by.

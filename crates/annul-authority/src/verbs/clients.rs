@@ -115,8 +115,10 @@ impl Authority {
         request: ClientRequest,
     ) -> Result<ClientSecretAnswer, VerbError> {
         bounds::name("client_id", &request.client_id)?;
-        // The audit names users as `subject:NAME` and the authority as `annul`: no client may pass for them.
-        if TAKEN.contains(&request.client_id.as_str()) || request.client_id.starts_with(Caller::SUBJECT) {
+        // The audit names users as `subject:NAME` and `account:NAME` and the authority as `annul`: no
+        // client may pass for them.
+        let is_user = [Caller::SUBJECT, Caller::ACCOUNT].iter().any(|user| request.client_id.starts_with(user));
+        if is_user || TAKEN.contains(&request.client_id.as_str()) {
             let why = "is the authority's own".to_owned();
             return Err(VerbError::Invalid { member: "client_id", why });
         }

@@ -78,6 +78,9 @@ impl<'a> Grant<'a> {
             set("scope", scope.into());
         }
         if let Some(session) = self.session {
+            if let Some(fingerprint) = &session.fingerprint {
+                set("cfp", fingerprint.as_str().into());
+            }
             set("sid", session.sid.as_str().into());
             if let Some(device) = &session.device {
                 set("device_id", device.id.as_str().into());

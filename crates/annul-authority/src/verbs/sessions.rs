@@ -16,7 +16,7 @@ use crate::error::VerbError;
 use crate::model::{Device, KeyState, NewSession, ProofKey, Session, SessionStatus};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
-use crate::store::{LogState, SessionView};
+use crate::store::{LogState, Opened, SessionView};
 use crate::verbs::bounds;
 use crate::verbs::minting::{Grant, Minted, Stamp};
 use crate::verbs::revocations::Revoked;
@@ -92,12 +92,21 @@ pub struct DeviceBody {
     /// What the user calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Its operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
     /// Its user agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The address it logged in from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+}
+
+impl From<Device> for DeviceBody {
+    fn from(Device { id, name, os, agent, address }: Device) -> Self {
+        Self { id, name, os, agent, address }
+    }
 }
 
 /// A fresh access token.
@@ -190,6 +199,12 @@ impl Authority {
         let new = self.new_session(caller, request).await?;
         let _signing = self.signing_lock().read().await;
         let opened = self.store().open_session(caller.act("session.open", None), new).await?;
+        self.first_token(opened).await
+    }
+
+    /// The first token of a session that was just opened. The caller holds the signing lock for
+    /// reading since before that.
+    pub(crate) async fn first_token(&self, opened: Opened) -> Result<TokenAnswer, VerbError> {
         if opened.repeated {
             // The first attempt's token was judged long ago; this one is judged now.
             return self.issue(&opened.session.sid).await;
@@ -298,7 +313,7 @@ impl Authority {
         if is_due || pending >= MOST_PENDING_USES { self.write_uses().await } else { Ok(()) }
     }
 
-    async fn new_session(&self, caller: &Caller, request: OpenSession) -> Result<NewSession, VerbError> {
+    pub(crate) async fn new_session(&self, caller: &Caller, request: OpenSession) -> Result<NewSession, VerbError> {
         bounds::name("subject", &request.subject)?;
         let client_id = request.client_id.unwrap_or_else(|| caller.actor().to_owned());
         bounds::name("client_id", &client_id)?;
@@ -363,7 +378,7 @@ impl Authority {
             sid: session.sid,
             subject: session.subject,
             client_id: session.client_id,
-            device: session.device.map(|Device { id, name, agent, address }| DeviceBody { id, name, agent, address }),
+            device: session.device.map(DeviceBody::from),
             created: session.created.floor().0,
             auth_time: session.auth_time.0,
             expires_at: session.expires.0,
@@ -386,9 +401,10 @@ pub(crate) fn usable(status: &SessionStatus) -> Result<(), VerbError> {
 fn device_of(body: DeviceBody) -> Result<Device, VerbError> {
     bounds::name("device.id", &body.id)?;
     bounds::text("device.name", body.name.as_deref(), bounds::MAX_DEVICE_TEXT)?;
+    bounds::text("device.os", body.os.as_deref(), bounds::MAX_DEVICE_TEXT)?;
     bounds::text("device.agent", body.agent.as_deref(), bounds::MAX_DEVICE_TEXT)?;
     bounds::text("device.address", body.address.as_deref(), bounds::MAX_DEVICE_TEXT)?;
-    Ok(Device { id: body.id, name: body.name, agent: body.agent, address: body.address })
+    Ok(Device { id: body.id, name: body.name, os: body.os, agent: body.agent, address: body.address })
 }
 
 fn token_answer(session: &Session, minted: Minted) -> TokenAnswer {

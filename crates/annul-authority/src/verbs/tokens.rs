@@ -111,7 +111,7 @@ pub struct ClientToken {
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogoutRequest {
-    /// This session, all others, or all.
+    /// This session, this device, all others, or all.
     #[serde(default)]
     pub scope: LogoutScope,
     /// How long the answer may wait for verifiers to confirm.
@@ -126,6 +126,8 @@ pub enum LogoutScope {
     /// The session of the token.
     #[default]
     Local,
+    /// Every session of the user on the device that the token names, and every token from before.
+    Device,
     /// Every session of the user but this one.
     Others,
     /// Every session of the user.
@@ -266,15 +268,18 @@ impl Authority {
         let (target, keep) = match (request.scope, token.sid()) {
             (LogoutScope::Local, Some(sid)) => return self.end_session(&caller, sid, reason).await,
             (LogoutScope::Local, None) => (token.token_target(), None),
+            (LogoutScope::Device, _) => (self.device_target(&token)?, None),
             (LogoutScope::Others, sid) => (self.own_target(TargetKind::Subject, subject)?, sid.map(str::to_owned)),
             (LogoutScope::Global, _) => (self.own_target(TargetKind::Subject, subject)?, None),
         };
         let action = match request.scope {
             LogoutScope::Local => "logout.local",
+            LogoutScope::Device => "logout.device",
             LogoutScope::Others => "logout.others",
             LogoutScope::Global => "logout.global",
         };
-        let cutoff = if target.kind() == TargetKind::Subject { Cutoff::Now } else { Cutoff::Always };
+        let is_cut_off = matches!(target.kind(), TargetKind::Subject | TargetKind::Device);
+        let cutoff = if is_cut_off { Cutoff::Now } else { Cutoff::Always };
         let revocation =
             NewRevocation { target, cutoff, reach: Reach::Both, exp: None, until: None, reason: reason.clone() };
         let revoke = Revoke { revocations: vec![revocation], keep: keep.clone() };
@@ -442,6 +447,16 @@ impl Authority {
         }
         let minted = draft.sign(signer)?;
         Ok((minted.token, minted.stamp))
+    }
+
+    fn device_target(&self, token: &VerifiedToken) -> Result<Target, VerbError> {
+        let named = token.subject().zip(token.device());
+        let (subject, device) = named.ok_or_else(|| VerbError::Invalid {
+            member: "scope",
+            why: "`device` needs a token that names its device; log out `local`, `others` or `global`".to_owned(),
+        })?;
+        Target::two(self.issuer(), TargetKind::Device, subject, device)
+            .map_err(|error| VerbError::Target { text: device.to_owned(), error })
     }
 
     pub(crate) fn own_target(&self, kind: TargetKind, name: &str) -> Result<Target, VerbError> {

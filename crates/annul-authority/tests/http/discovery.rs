@@ -89,6 +89,10 @@ async fn the_document_names_every_endpoint_with_its_errors_and_its_scope() {
         "/livez",
         "/metrics",
         "/readyz",
+        // Their callers prove a password.
+        "/v1/accounts/{username}/lookup-id",
+        "/v1/accounts/{username}/password",
+        "/v1/accounts/{username}/secure",
         "/v1/login",
     ];
     assert_eq!(unguarded, BTreeSet::from(public));

@@ -11,6 +11,10 @@ fn account(name: &str) -> AccountRequest {
     AccountRequest { username: name.to_owned(), password: "correct horse".to_owned().into() }
 }
 
+fn reset(password: &str) -> PasswordRequest {
+    PasswordRequest { password: password.to_owned().into(), keep: None, reason: None, wait: None }
+}
+
 fn client(id: &str, scopes: &[&str]) -> ClientRequest {
     ClientRequest { client_id: id.to_owned(), scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect() }
 }
@@ -45,7 +49,7 @@ async fn a_new_password_ends_every_session_and_the_old_one_is_worth_nothing() {
     let mut world = World::new().await;
     world.authority.create_account(&world.caller, account("alice")).await.unwrap();
     let old = world.authority.login(with_password("alice", "correct horse")).await.unwrap();
-    let change = PasswordRequest { password: "battery staple".to_owned().into() };
+    let change = reset("battery staple");
     let revoked = world.authority.set_password(&world.caller, "alice", change).await.unwrap();
     assert_eq!(revoked.sessions, 1);
     world.assert_revoked(&old.access_token, "the old password's session").await;
@@ -53,7 +57,7 @@ async fn a_new_password_ends_every_session_and_the_old_one_is_worth_nothing() {
     let new = world.authority.login(with_password("alice", "battery staple")).await.unwrap();
     world.assert_active(&new.access_token, "the new password").await;
 
-    let short = PasswordRequest { password: "short".to_owned().into() };
+    let short = reset("short");
     assert_eq!(code(world.authority.set_password(&world.caller, "alice", short).await), "password_length");
     world.assert_active(&new.access_token, "nothing was changed").await;
 }
@@ -121,7 +125,7 @@ async fn a_removed_client_gets_no_token_even_if_it_proved_itself_before() {
 #[tokio::test]
 async fn no_client_takes_a_name_that_the_audit_gives_to_others() {
     let world = World::new().await;
-    for name in ["annul", "subject:alice"] {
+    for name in ["annul", "subject:alice", "account:alice"] {
         assert_eq!(code(world.authority.create_client(&world.caller, client(name, &[])).await), "request_invalid");
     }
 }

@@ -7,6 +7,7 @@
 const ON_DISK: bool = false;
 
 mod accounts;
+mod credentials;
 mod exposure;
 mod foreign;
 mod keys;

@@ -49,6 +49,9 @@ pub struct Device {
     /// What the user calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Its operating system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
     /// Its user agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -273,6 +276,8 @@ pub enum LogoutScope {
     /// The token's own.
     #[default]
     Local,
+    /// All on the device that the token names.
+    Device,
     /// All but the token's own.
     Others,
     /// All.

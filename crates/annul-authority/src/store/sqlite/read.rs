@@ -199,6 +199,10 @@ impl Read for Rows<'_> {
         self.docs("account", sql, params![after, Number(limit as u64)])
     }
 
+    fn account_of(&self, subject: &str) -> Result<Option<Account>> {
+        self.doc("account", "SELECT doc FROM account WHERE subject = ?1", [subject])
+    }
+
     fn is_account_name(&self, name: &str) -> Result<bool> {
         let sql = "SELECT 1 FROM account WHERE username = ?1 OR subject = ?1 LIMIT 1";
         Ok(self.first(sql, [name], |_| Ok(()))?.is_some())

@@ -139,7 +139,7 @@ impl Write for Rows<'_> {
 
     fn put_account(&mut self, account: &Account) -> Result<()> {
         let sql = "INSERT INTO account (username, subject, doc) VALUES (?1, ?2, ?3) \
-                   ON CONFLICT (username) DO UPDATE SET doc = excluded.doc";
+                   ON CONFLICT (username) DO UPDATE SET subject = excluded.subject, doc = excluded.doc";
         self.run(sql, params![account.username, account.subject, to_doc(account)]).map(drop)
     }
 

@@ -1,8 +1,11 @@
 //! What each verb of the store means, written once over the rows of any store.
 
+mod credentials;
+mod devices;
 mod exposure;
 mod feed;
 mod keys;
+mod lookup_id;
 mod names;
 mod revocations;
 mod schedules;
@@ -13,16 +16,19 @@ use annul_core::target::{TargetHash, TargetKind};
 use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::credentials::{answered, change_credential, log_in};
+pub(crate) use self::devices::devices_of;
 pub(crate) use self::exposure::exposure;
 pub(crate) use self::feed::{bootstrap, feed_snapshot, judging_snapshot, lines_after, prune, remember_replicas};
 pub(crate) use self::keys::{change_keys, issuers, kill_key, publish_settings, put_issuer, remove_issuer};
-pub(crate) use self::names::{add_account, add_client, note, remove_account, remove_client, set_password};
+pub(crate) use self::lookup_id::change_lookup_id;
+pub(crate) use self::names::{add_account, add_client, note, remove_account, remove_client};
 pub(crate) use self::revocations::{lift, rehearse, revoke};
 pub(crate) use self::schedules::{cancel_schedule, refuse_step, rehearse_schedule, run_step, schedule};
 pub(crate) use self::sessions::{end_session, issuing_snapshot, note_uses, open_session, session_view, sessions_of};
 pub(crate) use self::subjects::{block, set_claims, unblock};
 use super::tables::{ATTEMPT_LIFE, Attempt, Read, Write};
-use super::{Appended, Cells, Limits, LogState, Refused, StoreError};
+use super::{Appended, Cells, Limits, LogState, LookupIdChanged, Refused, StoreError};
 use crate::log::Appender;
 use crate::model::{Act, Session, SessionStatus, Side};
 
@@ -62,6 +68,7 @@ enum Outcome {
         sid: String,
         replaced: Option<annul_core::position::Position>,
     },
+    LookupIdChanged(LookupIdChanged),
     /// A name was given to somebody; there is nothing to answer.
     Named,
     /// Revocations were kept for later.
@@ -72,9 +79,13 @@ enum Outcome {
 
 /// What an earlier attempt with the act's idempotency key did, if there was one.
 fn earlier_attempt(txn: &Txn<'_>, act: &Act) -> Result<Option<Outcome>> {
+    attempt_at(txn.tables, act, txn.commit)
+}
+
+fn attempt_at(tables: &(impl Read + ?Sized), act: &Act, now: UnixMillis) -> Result<Option<Outcome>> {
     let Some(key) = &act.idempotency else { return Ok(None) };
-    let Some(attempt) = txn.tables.attempt(key)? else { return Ok(None) };
-    if txn.commit.0 > attempt.time.0.saturating_add(ATTEMPT_LIFE * 1000) {
+    let Some(attempt) = tables.attempt(key)? else { return Ok(None) };
+    if now.0 > attempt.time.0.saturating_add(ATTEMPT_LIFE * 1000) {
         return Ok(None);
     }
     if attempt.request != key.request {
@@ -95,9 +106,7 @@ fn remember_attempt(txn: &mut Txn<'_>, act: &Act, outcome: &Outcome) -> Result<(
 fn once(txn: &mut Txn<'_>, act: &Act, work: impl FnOnce(&mut Txn<'_>) -> Result<Appended>) -> Result<Appended> {
     match earlier_attempt(txn, act)? {
         Some(Outcome::Appended(appended)) => return Ok(Appended { repeated: true, ..appended }),
-        Some(Outcome::Opened { .. } | Outcome::Named | Outcome::Scheduled { .. }) => {
-            return Err(Refused::IdempotencyConflict.into());
-        }
+        Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
     }
     let outcome = Outcome::Appended(work(txn)?);

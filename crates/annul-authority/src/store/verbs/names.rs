@@ -8,7 +8,7 @@ use super::revocations::{Counting, done};
 use super::sessions::own_subject;
 use super::{Outcome, Result, Txn, earlier_attempt, once, remember_attempt};
 use crate::log::Appender;
-use crate::model::{Account, Act, ClientRecord, NewRevocation};
+use crate::model::{Account, Act, ClientRecord, NewRevocation, SubjectState};
 use crate::store::{Appended, Refused, SessionCount};
 
 pub(crate) fn add_account(txn: &mut Txn<'_>, act: &Act, account: &Account) -> Result<()> {
@@ -24,19 +24,10 @@ pub(crate) fn add_account(txn: &mut Txn<'_>, act: &Act, account: &Account) -> Re
     if is_client || txn.tables.is_account_name(&account.subject)? {
         return Err(Refused::NameTaken.into());
     }
+    not_retired(txn, &account.subject)?;
     txn.tables.put_account(account)?;
     remember_attempt(txn, act, &Outcome::Named)?;
     note(txn, act, Some(account.username.clone()))
-}
-
-pub(crate) fn set_password(txn: &mut Txn<'_>, act: &Act, username: &str, password: String) -> Result<Appended> {
-    once(txn, act, |txn| {
-        let mut log = txn.appender(act)?;
-        let account = log.tables.account(username)?.ok_or(Refused::AccountUnknown)?;
-        let subject = account.subject.clone();
-        log.tables.put_account(&Account { password, ..account })?;
-        end_subject(&mut log, &subject)
-    })
 }
 
 pub(crate) fn remove_account(txn: &mut Txn<'_>, act: &Act, username: &str) -> Result<Appended> {
@@ -44,7 +35,13 @@ pub(crate) fn remove_account(txn: &mut Txn<'_>, act: &Act, username: &str) -> Re
         let mut log = txn.appender(act)?;
         let account = log.tables.account(username)?.ok_or(Refused::AccountUnknown)?;
         log.tables.remove_account(username)?;
-        end_subject(&mut log, &account.subject)
+        let subject = own_subject(log.log(), &account.subject)?;
+        let state = log.tables.subject(&subject)?;
+        if state.fingerprint.is_some() {
+            // Its credential is gone; whoever gets the name next begins with their own.
+            log.tables.put_subject(&subject, &SubjectState { fingerprint: None, ..state })?;
+        }
+        end_subject(&mut log, subject)
     })
 }
 
@@ -55,6 +52,8 @@ pub(crate) fn add_client(txn: &mut Txn<'_>, act: &Act, client: &ClientRecord) ->
     if txn.tables.is_account_name(&client.client_id)? {
         return Err(Refused::NameTaken.into());
     }
+    // A client is the subject of its own tokens.
+    not_retired(txn, &client.client_id)?;
     txn.tables.put_client(client)?;
     note(txn, act, Some(client.client_id.clone()))
 }
@@ -75,16 +74,22 @@ pub(crate) fn remove_client(txn: &mut Txn<'_>, act: &Act, client_id: &str) -> Re
 }
 
 /// Revokes all that a subject holds, in the transaction that changed its account.
-fn end_subject(log: &mut Appender<'_>, subject: &str) -> Result<Appended> {
-    let entry = up_to_now(own_subject(log.log(), subject)?, Reach::Both);
+fn end_subject(log: &mut Appender<'_>, subject: Target) -> Result<Appended> {
+    let entry = up_to_now(subject, Reach::Both);
     let counting = Counting::begin(log, [&entry])?;
     let at = log.revoke(&entry, EmittedBy::State)?;
     let sessions = counting.finish(log)?;
     Ok(done(log, vec![at], sessions))
 }
 
-fn up_to_now(target: Target, reach: Reach) -> NewRevocation {
+pub(super) fn up_to_now(target: Target, reach: Reach) -> NewRevocation {
     NewRevocation { target, cutoff: Cutoff::Now, reach, exp: None, until: None, reason: None }
+}
+
+/// An id that its subject left is given to nobody else.
+fn not_retired(txn: &Txn<'_>, name: &str) -> Result<()> {
+    let state = txn.tables.subject(&own_subject(&txn.tables.log()?, name)?)?;
+    state.retired.map_or(Ok(()), |at| Err(Refused::SubjectRetired { at }.into()))
 }
 
 pub(crate) fn note(txn: &mut Txn<'_>, act: &Act, target: Option<String>) -> Result<()> {

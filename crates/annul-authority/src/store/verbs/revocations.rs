@@ -158,7 +158,12 @@ fn append_one(log: &mut Appender<'_>, new: &NewRevocation) -> Result<(Position, 
 }
 
 /// Keeps a session that was judged before the entries: only what was usable then is dated anew.
-fn keep_session(log: &mut Appender<'_>, session: Session, before: SessionStatus, last: Position) -> Result<Kept> {
+pub(super) fn keep_session(
+    log: &mut Appender<'_>,
+    session: Session,
+    before: SessionStatus,
+    last: Position,
+) -> Result<Kept> {
     match before {
         SessionStatus::Live => {
             let reading = session.reading().kept(last);

@@ -9,7 +9,7 @@ use annul_core::time::UnixMillis;
 
 use super::{Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, once, remember_attempt, status};
 use crate::log::Appender;
-use crate::model::{Act, Ended, MAX_ANCESTORS, NewRevocation, NewSession, Session, SessionStatus, Side};
+use crate::model::{Act, Ended, MAX_ANCESTORS, NewRevocation, NewSession, Session, SessionStatus, Side, SubjectState};
 use crate::store::tables::Write;
 use crate::store::{
     Appended, IssuingSnapshot, LogState, MAX_PAGE, Opened, Refused, SessionCount, SessionView, StoreError, TargetPlan,
@@ -24,9 +24,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
             let session = txn.tables.session(&sid)?.ok_or(Refused::SessionUnknown)?;
             return Ok(Opened { session, replaced, log: txn.tables.log()?, repeated: true });
         }
-        Some(Outcome::Appended(_) | Outcome::Named | Outcome::Scheduled { .. }) => {
-            return Err(Refused::IdempotencyConflict.into());
-        }
+        Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
     }
     admit(txn, &new)?;
@@ -37,9 +35,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
     };
     let subject = own_subject(log.log(), &new.subject)?;
     let state = log.tables.subject(&subject)?;
-    if let Some(at) = state.blocked {
-        return Err(Refused::SubjectBlocked { at }.into());
-    }
+    admits_logins(&state)?;
     let mut claims = state.claims;
     claims.extend(new.claims);
     let at = log.log().head.at;
@@ -57,6 +53,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
         expires: now.floor().plus(new.life),
         idle_limit: new.idle_limit,
         claims,
+        fingerprint: state.fingerprint,
         confirmation: new.confirmation,
         ancestors: new.ancestors,
         position: at,
@@ -167,6 +164,15 @@ pub(super) fn few_enough_targets(log: &LogState, session: &Session) -> Result<()
         return Err(Refused::TooManyTargets { count }.into());
     }
     Ok(())
+}
+
+/// Refuses a subject that is blocked, or that goes by another id.
+pub(super) fn admits_logins(state: &SubjectState) -> Result<()> {
+    match (state.retired, state.blocked) {
+        (Some(at), _) => Err(Refused::SubjectRetired { at }.into()),
+        (None, Some(at)) => Err(Refused::SubjectBlocked { at }.into()),
+        (None, None) => Ok(()),
+    }
 }
 
 pub(super) fn own_subject(log: &LogState, subject: &str) -> Result<Target> {

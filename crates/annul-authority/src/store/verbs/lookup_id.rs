@@ -1,0 +1,72 @@
+//! Lookup ids: a subject takes another, and the old one is nobody's for good.
+
+use annul_core::algebra::{HitCutoff, Reach, Refusal};
+use annul_core::fold::EmittedBy;
+use annul_core::target::{Target, TargetKind};
+
+use super::credentials::resolve;
+use super::names::up_to_now;
+use super::revocations::{Counting, done};
+use super::sessions::{admits_logins, own_subject};
+use super::{Outcome, Result, Txn, cells, earlier_attempt, remember_attempt};
+use crate::log::Appender;
+use crate::model::{Account, Act, Side, SubjectState};
+use crate::store::{Appended, LookupIdChange, LookupIdChanged, Refused};
+
+pub(crate) fn change_lookup_id(txn: &mut Txn<'_>, act: &Act, change: &LookupIdChange) -> Result<LookupIdChanged> {
+    match earlier_attempt(txn, act)? {
+        Some(Outcome::LookupIdChanged(changed)) => {
+            let appended = Appended { repeated: true, ..changed.appended };
+            return Ok(LookupIdChanged { appended, ..changed });
+        }
+        Some(_) => return Err(Refused::IdempotencyConflict.into()),
+        None => {}
+    }
+    let mut log = txn.appender(act)?;
+    let (old, account) = resolve(&log, &change.holder)?;
+    let (from, to) = (own_subject(log.log(), &old)?, own_subject(log.log(), &change.fresh)?);
+    let state = log.tables.subject(&from)?;
+    admits_logins(&state)?;
+    not_banned(&log, &from)?;
+    if log.tables.client(&old)?.is_some() || from == to {
+        return Err(Refused::NameTaken.into());
+    }
+    is_nobodys(&log, &change.fresh, &to)?;
+
+    let entry = up_to_now(from.clone(), Reach::Both);
+    let counting = Counting::begin(&log, [&entry])?;
+    let at = log.revoke(&entry, EmittedBy::State)?;
+    log.tables.put_subject(&from, &SubjectState { retired: Some(at), ..SubjectState::default() })?;
+    // A fingerprint taken along would tell whoever reads tokens that the two ids are one person.
+    log.tables.put_subject(&to, &SubjectState { fingerprint: None, ..state })?;
+    if let Some(account) = account {
+        log.tables.put_account(&Account { subject: change.fresh.clone(), ..account })?;
+    }
+    let sessions = counting.finish(&log)?;
+    let appended = done(&log, vec![at], sessions);
+    let changed = LookupIdChanged { appended, subject: change.fresh.clone() };
+    remember_attempt(txn, act, &Outcome::LookupIdChanged(changed.clone()))?;
+    Ok(changed)
+}
+
+/// A new id is no way out of a ban: what `always` forbids this subject stays forbidden.
+fn not_banned(log: &Appender<'_>, subject: &Target) -> Result<()> {
+    let hash = subject.hash(&log.log().hash_key);
+    for side in [Side::Sessions, Side::Access] {
+        let cells = cells(&*log.tables, log.log(), side, [hash], log.commit())?;
+        if let Some(at) = cells.get(&hash).and_then(|cell| cell.always) {
+            let refusal = Refusal { kind: TargetKind::Subject, cutoff: HitCutoff::Always, at };
+            return Err(Refused::Revoked(refusal).into());
+        }
+    }
+    Ok(())
+}
+
+/// A new id equals no subject's, account's or client's, past ones included.
+fn is_nobodys(log: &Appender<'_>, name: &str, subject: &Target) -> Result<()> {
+    let is_known = log.tables.subject(subject)? != SubjectState::default()
+        || !log.tables.sessions_of(name, 1)?.is_empty()
+        || log.tables.is_account_name(name)?
+        || log.tables.client(name)?.is_some();
+    if is_known { Err(Refused::NameTaken.into()) } else { Ok(()) }
+}
