@@ -1,6 +1,6 @@
 //! `annul sessions`: who is logged in where, and ending one.
 
-use annul_core::time::UnixSeconds;
+use annul_core::time::{UnixMillis, UnixSeconds};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
@@ -10,9 +10,9 @@ use crate::failure::{Exit, Outcome};
 use crate::print::{self, Format};
 use crate::remote::Remote;
 use crate::revocation;
-use crate::when::{DurationArg, seconds_text};
+use crate::when::{DurationArg, millis_text, seconds_text};
 
-/// List a user's sessions, end one
+/// List a user's sessions and devices, end a session
 #[derive(Args, Debug)]
 pub(crate) struct Sessions {
     #[command(subcommand)]
@@ -26,6 +26,11 @@ enum Verb {
     /// List the sessions of a subject
     List {
         /// Whose sessions
+        subject: String,
+    },
+    /// List the devices of a subject with their last login and logout
+    Devices {
+        /// Whose devices
         subject: String,
     },
     /// End a session and every token of it
@@ -46,6 +51,7 @@ impl Sessions {
         let remote = Remote::connect(&self.connection)?;
         match self.verb {
             Verb::List { subject } => list(&remote, subject, format).await,
+            Verb::Devices { subject } => devices(&remote, &subject, format).await,
             Verb::End { sid, reason, wait } => end(&remote, &sid, reason, wait, format).await,
         }
     }
@@ -74,6 +80,32 @@ fn row(session: &Value) -> [String; 6] {
         device.trim().to_owned(),
         time(session, "auth_time"),
         time(session, "last_used"),
+    ]
+}
+
+async fn devices(remote: &Remote, subject: &str, format: Format) -> Outcome {
+    let answer = remote.get(&["v1", "subjects", subject, "devices"]).await?;
+    match format {
+        Format::Json => print::json(&answer),
+        Format::Human => print::table(
+            ["DEVICE", "LOGGED IN", "SYSTEM", "CLIENT", "LAST LOGIN", "LAST LOGOUT"],
+            print::rows(&answer, "devices").iter().map(device_row).collect(),
+            "no devices",
+        ),
+    }
+    Ok(Exit::Done)
+}
+
+fn device_row(entry: &Value) -> [String; 6] {
+    let device = &entry["device"];
+    let millis = |name: &str| entry[name].as_u64().map(|time| millis_text(UnixMillis(time))).unwrap_or_default();
+    [
+        [print::member(device, "id"), print::member(device, "name")].join(" ").trim().to_owned(),
+        if entry["logged_in"] == true { "yes" } else { "no" }.to_owned(),
+        [print::member(device, "os"), print::member(device, "agent")].join(" ").trim().to_owned(),
+        print::member(entry, "client_id"),
+        millis("last_login_at"),
+        millis("last_logout_at"),
     ]
 }
 
