@@ -65,11 +65,16 @@ async fn no_secret_is_in_a_log_or_a_data_file() {
     let client = authority.client("backend", &["annul.issue", "annul.read", "annul.revoke"]).await;
     secrets.push(secret("a client's secret", client.secret()));
     let password = "correct horse battery staple";
-    let next_password = "tr0ub4dor and three more";
+    let (next_password, last_password) = ("tr0ub4dor and three more", "seven wild geese flying");
+    let stored_hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0$c29tZSBoYXNo";
     let wrong_password = "a guess that is not right";
-    for (what, text) in
-        [("a password", password), ("the next password", next_password), ("a wrong password", wrong_password)]
-    {
+    for (what, text) in [
+        ("a password", password),
+        ("the next password", next_password),
+        ("a wrong password", wrong_password),
+        ("the last password", last_password),
+        ("a backend's stored hash", stored_hash),
+    ] {
         secrets.push(secret(what, text));
     }
     let account = json!({"username": "erin", "password": password});
@@ -78,6 +83,17 @@ async fn no_secret_is_in_a_log_or_a_data_file() {
     token(&mut secrets, "a login's token", login.token());
     admin.post("/v1/login", json!({"username": "erin", "password": wrong_password})).await.expect_status(401);
     admin.put("/v1/accounts/erin/password", json!({"password": next_password})).await.expect_status(200);
+    let kept = admin.post("/v1/login", json!({"username": "erin", "password": next_password})).await.expect_status(200);
+    let change = json!({"current": next_password, "password": last_password, "keep": kept.sid()});
+    let changed = admin.post("/v1/accounts/erin/password", change).await.expect_status(200);
+    token(&mut secrets, "a kept session's token", changed.token());
+    for verb in ["secure", "lookup-id"] {
+        let path = format!("/v1/accounts/erin/{verb}");
+        admin.post(&path, json!({"password": wrong_password})).await.expect_status(401);
+        admin.post(&path, json!({"password": last_password})).await.expect_status(200);
+    }
+    let credential = json!({"credential": stored_hash});
+    admin.post("/v1/subjects/carol/credential-changed", credential).await.expect_status(200);
     let cut_short = format!("{{\"username\": \"erin\", \"password\": \"{wrong_password}\", ");
     admin.post_bytes("/v1/login", cut_short.into_bytes()).await.expect_status(400);
     let unknown = json!({"username": "erin", "password": next_password, "passwort": wrong_password});

@@ -3,6 +3,7 @@
 //! Each drives a running authority and at least one separately running service, and asserts both
 //! sides: what must be refused and what must still pass.
 
+mod accounts;
 mod cutoff;
 mod deny;
 mod keys;
