@@ -112,7 +112,7 @@ impl Findings {
             Err(error) => return Self::unknown(Cause::Unfit(error)),
         };
         Self {
-            refusal: facts.judge(|target| state.cells.get(target)),
+            refusal: judge(&facts, state),
             cause: state.cannot_vouch(&facts, position, settings),
             ask_on: asked_about(&facts, state),
             position,
@@ -131,6 +131,11 @@ impl Findings {
             (None, None, None) => Verdict::Active { as_of: self.position },
         }
     }
+}
+
+/// Most tokens have nothing against them, which is found out for all targets side by side.
+fn judge(facts: &Facts, state: &State) -> Option<Refusal> {
+    if state.cells.may_hold_any(&facts.targets) { facts.judge(|target| state.cells.get(target)) } else { None }
 }
 
 fn asked_about(facts: &Facts, state: &State) -> Option<Refusal> {

@@ -1,18 +1,21 @@
 //! The live view of what is revoked: read by every request, written by one follower.
 //!
 //! ```text
-//! View (many, cheap to clone)  --load-->  immutable State  <--swap--  ViewWriter (one)
-//!                                         position, settings, issuers, cells, freshness
+//! View (many, cheap to clone)  --load-->  State  <--swap--  ViewWriter (one)
+//!                                         position, settings, issuers, freshness
+//!                                         cells: a table that grows in place
 //! ```
 //!
 //! Readers load a pointer and read; they take no lock and never wait for the writer. The writer
-//! builds the next state aside, sharing what did not change, and swaps it in at once, so a reader
-//! sees a batch of records, a snapshot or a freshness proof whole or not at all.
+//! works a batch out aside, writes its cells and swaps the next state in. Whoever holds a state at
+//! position p finds all that is in force at p. Of a later batch they may find entries that make
+//! something stronger before the batch is swapped in, never a lift, a snapshot or an expiry.
 
 mod cells;
 mod check;
 mod freshness;
 mod state;
+mod table;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use self::cells::Ledger;
 pub use self::check::CheckedToken;
 use self::state::State;
 use crate::algebra::Cell;
@@ -47,7 +51,7 @@ impl View {
     #[must_use]
     pub fn with_limits(limits: ViewLimits) -> (Self, ViewWriter) {
         let view = Self { state: Arc::new(ArcSwap::default()) };
-        (view.clone(), ViewWriter { view, limits })
+        (view.clone(), ViewWriter { view, limits, ledger: Ledger::default() })
     }
 
     /// The keys of an issuer whose tokens are accepted; none for one that was removed.
@@ -126,6 +130,7 @@ impl fmt::Debug for View {
 pub struct ViewWriter {
     view: View,
     limits: ViewLimits,
+    ledger: Ledger,
 }
 
 impl ViewWriter {
@@ -135,7 +140,8 @@ impl ViewWriter {
         self.view.clone()
     }
 
-    /// Applies a whole batch with one swap, or nothing of it.
+    /// Applies a whole batch, or nothing of it. The view's position moves, and what the batch lifts
+    /// is lifted, with one swap after everything is in place.
     ///
     /// # Errors
     /// On any error no record took effect. [`ApplyError::Full`] has also halted the view: what it
@@ -143,7 +149,10 @@ impl ViewWriter {
     pub fn apply(&mut self, records: &[Record]) -> Result<(), ApplyError> {
         let current = self.view.state.load_full();
         match current.after(records, &self.limits) {
-            Ok(next) => self.swap(next),
+            Ok((mut next, batch)) => {
+                next.cells = batch.write(&mut self.ledger);
+                self.swap(next);
+            }
             Err(error) => {
                 if let ApplyError::Full(halt) = error {
                     self.halt(halt);
@@ -167,9 +176,10 @@ impl ViewWriter {
         {
             return Err(ReplaceError::Older { held, offered: contents.position });
         }
-        let mut next = self.build(&current, contents)?;
+        let (mut next, ledger) = self.build(&current, contents)?;
         next.freshness = current.freshness.clone();
         next.freshness.applied(next.position);
+        self.ledger = ledger;
         self.swap(next);
         Ok(())
     }
@@ -181,12 +191,13 @@ impl ViewWriter {
     /// A snapshot that the view cannot hold halts it and changes nothing else.
     pub fn reset(&mut self, contents: ViewContents) -> Result<(), ReplaceError> {
         let current = self.view.state.load_full();
-        let next = self.build(&current, contents)?;
+        let (next, ledger) = self.build(&current, contents)?;
+        self.ledger = ledger;
         self.swap(next);
         Ok(())
     }
 
-    fn build(&mut self, current: &State, contents: ViewContents) -> Result<State, ReplaceError> {
+    fn build(&mut self, current: &State, contents: ViewContents) -> Result<(State, Ledger), ReplaceError> {
         current.of_contents(contents, &self.limits).map_err(|halt| {
             self.halt(halt);
             ReplaceError::Full(halt)
@@ -208,7 +219,9 @@ impl ViewWriter {
 
     /// Forgets what no acceptable token can match any more at `wall`, by whole groups (I16).
     pub fn expire(&mut self, wall: UnixSeconds) {
-        self.change(|state| state.expire(wall));
+        let mut next = State::clone(&self.view.state.load());
+        next.expire(&mut self.ledger, wall);
+        self.swap(next);
     }
 
     /// Gives the view the key that hashes targets. Without the one that the settings name it can
@@ -285,8 +298,20 @@ pub struct ViewLimits {
     pub entries_without_until: usize,
 }
 
+impl ViewLimits {
+    fn admit(&self, entries: usize, without_until: usize) -> Result<(), Halt> {
+        if entries > self.entries {
+            return Err(Halt::TooManyEntries);
+        }
+        if without_until > self.entries_without_until {
+            return Err(Halt::TooManyWithoutUntil);
+        }
+        Ok(())
+    }
+}
+
 impl Default for ViewLimits {
-    /// 16 million cells, of which one million without until: about two gigabytes, more than which
+    /// 16 million cells, of which one million without until: about half a gigabyte, more than which
     /// a process that shares its memory with an application should not take unasked.
     fn default() -> Self {
         Self { entries: 1 << 24, entries_without_until: 1 << 20 }

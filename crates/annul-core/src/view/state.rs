@@ -1,10 +1,9 @@
 //! The immutable state behind a view, and how one record leads from one state to the next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imbl::OrdMap;
-
-use super::cells::Cells;
+use super::cells::{Batch, Cells, Ledger};
 use super::freshness::Freshness;
 use super::{ApplyError, Halt, IssuerView, ViewContents, ViewLimits};
 use crate::algebra::Cell;
@@ -14,12 +13,12 @@ use crate::settings::{IssuerRecord, Settings};
 use crate::target::HashKey;
 use crate::time::UnixSeconds;
 
-/// Everything a reader sees at once. Cloning shares all of it.
+/// Everything a reader sees at once. Cloning shares all that is large.
 #[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) position: Option<Position>,
     pub(super) settings: Option<Arc<Settings>>,
-    pub(super) issuers: OrdMap<String, Arc<IssuerView>>,
+    pub(super) issuers: Arc<BTreeMap<String, Arc<IssuerView>>>,
     pub(super) cells: Cells,
     pub(super) freshness: Freshness,
     /// The key that hashes targets, with its id, which settings name.
@@ -31,26 +30,30 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The state after `records`, which follow this one without a gap.
-    pub(super) fn after(&self, records: &[Record], limits: &ViewLimits) -> Result<Self, ApplyError> {
+    /// The state after `records`, which follow this one without a gap, and what they make of its
+    /// cells, which is still to be written.
+    pub(super) fn after(&self, records: &[Record], limits: &ViewLimits) -> Result<(Self, Batch<'_>), ApplyError> {
         if let Some(halt) = self.halted {
             return Err(ApplyError::Halted(halt));
         }
         let mut next = self.clone();
+        let mut batch = Batch::on(&self.cells);
         for record in records {
-            next.apply(record)?;
-            next.within(limits).map_err(ApplyError::Full)?;
+            next.apply(record, &mut batch)?;
+            limits.admit(batch.len(), batch.without_until()).map_err(ApplyError::Full)?;
         }
         next.freshness.applied(next.position);
-        Ok(next)
+        Ok((next, batch))
     }
 
-    fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
+    fn apply(&mut self, record: &Record, cells: &mut Batch<'_>) -> Result<(), ApplyError> {
         self.expect_next(record)?;
         match &record.body {
             RecordBody::Noop | RecordBody::Epoch(_) => {}
-            RecordBody::Revoke(entry) => self.revoke(entry, record.at),
-            RecordBody::Lift(cells) => cells.iter().for_each(|hashed| self.cells.replace(hashed)),
+            RecordBody::Revoke(Entry { target, kind, fields, until }) => {
+                cells.absorb(*target, *kind, Cell::of(*fields, record.at, *until));
+            }
+            RecordBody::Lift(lifted) => lifted.iter().for_each(|hashed| cells.replace(hashed)),
             RecordBody::Settings(settings) => self.set_settings(settings, record.at)?,
             RecordBody::Issuer(issuer) => self.set_issuer(issuer.clone()),
         }
@@ -84,10 +87,6 @@ impl State {
         Ok(())
     }
 
-    fn revoke(&mut self, entry: &Entry, at: Position) {
-        self.cells.absorb(entry.target, entry.kind, Cell::of(entry.fields, at, entry.until));
-    }
-
     fn set_settings(&mut self, settings: &Settings, at: Position) -> Result<(), ApplyError> {
         if self.settings.as_ref().is_some_and(|held| settings.revision <= held.revision) {
             return Err(ApplyError::Revision { at, revision: settings.revision });
@@ -97,35 +96,23 @@ impl State {
     }
 
     fn set_issuer(&mut self, record: IssuerRecord) {
-        self.issuers.insert(record.issuer.clone(), Arc::new(IssuerView::new(record)));
-    }
-
-    fn within(&self, limits: &ViewLimits) -> Result<(), Halt> {
-        if self.cells.len() > limits.entries {
-            return Err(Halt::TooManyEntries);
-        }
-        if self.cells.without_until() > limits.entries_without_until {
-            return Err(Halt::TooManyWithoutUntil);
-        }
-        Ok(())
+        Arc::make_mut(&mut self.issuers).insert(record.issuer.clone(), Arc::new(IssuerView::new(record)));
     }
 
     /// The state that holds exactly `contents`, built aside, with this one's hash key.
-    pub(super) fn of_contents(&self, contents: ViewContents, limits: &ViewLimits) -> Result<Self, Halt> {
+    pub(super) fn of_contents(&self, contents: ViewContents, limits: &ViewLimits) -> Result<(Self, Ledger), Halt> {
+        let (cells, ledger) = Cells::of(&contents.cells, |cells| limits.admit(cells.len(), cells.without_until()))?;
         let mut next = Self {
             position: Some(contents.position),
             settings: Some(Arc::new(contents.settings)),
+            cells,
             hash_key: self.hash_key.clone(),
             halted: self.halted,
             forgotten: contents.forgotten,
             ..Self::default()
         };
         contents.issuers.into_iter().for_each(|issuer| next.set_issuer(issuer));
-        for hashed in &contents.cells {
-            next.cells.replace(hashed);
-            next.within(limits)?;
-        }
-        Ok(next)
+        Ok((next, ledger))
     }
 
     pub(super) fn contents(&self) -> Option<ViewContents> {
@@ -147,10 +134,10 @@ impl State {
 
     /// Drops what no acceptable token can match any more. The wall clock may run ahead of the
     /// authority's by the skew, so it is set back by as much; without settings nothing is dropped.
-    pub(super) fn expire(&mut self, wall: UnixSeconds) {
+    pub(super) fn expire(&mut self, ledger: &mut Ledger, wall: UnixSeconds) {
         let Some(settings) = &self.settings else { return };
-        if let Some(dropped) = self.cells.expire(wall.minus(settings.clock_skew)) {
-            self.forgotten = self.forgotten.max(dropped);
+        if let Some(forgotten) = self.cells.expire(ledger, wall.minus(settings.clock_skew)) {
+            self.forgotten = self.forgotten.max(forgotten);
         }
     }
 }
