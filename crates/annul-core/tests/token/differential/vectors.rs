@@ -1,11 +1,11 @@
-//! Another library's answers to the vectors: what annul accepts, `jsonwebtoken` accepts and reads
+//! The published vectors: what annul accepts, `jsonwebtoken` accepts and reads
 //! alike, and no signature that `jsonwebtoken` refuses passes here.
 
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 
-const VECTORS: &str = include_str!("../../../../conformance/tokens.json");
+const VECTORS: &str = include_str!("../../../../../conformance/tokens.json");
 
 /// The claims as `jsonwebtoken` reads them, with any key of the set; its dates are not compared, for
 /// it reads the clock.
