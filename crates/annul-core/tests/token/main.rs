@@ -7,6 +7,7 @@ mod claims;
 mod differential;
 mod form;
 mod keys;
+mod kinds;
 mod mutation;
 mod published;
 mod signatures;
