@@ -73,6 +73,14 @@ pub enum VerbError {
         /// The claim's name.
         name: String,
     },
+    /// A user record is said to have changed in a field that was not configured.
+    #[error("{field:?} is no configured field of the user record, which are {}; nothing was changed", .known.join(", "))]
+    RecordFieldUnknown {
+        /// The field, cut to a length that fits a line.
+        field: String,
+        /// The configured ones.
+        known: Vec<String>,
+    },
     /// A token is not one of ours or of an accepted issuer, or is damaged or out of date.
     #[error("the token was refused: {0}; nothing was changed")]
     Token(TokenError),
@@ -271,6 +279,11 @@ impl VerbError {
             Self::ClaimReserved { .. } => {
                 ("claim_reserved", Invalid, "leave it out; registered claims have their own members in the request")
             }
+            Self::RecordFieldUnknown { .. } => (
+                "record_field_unknown",
+                Invalid,
+                "name configured fields, or add the field to subjects.record_fields with its reach",
+            ),
             Self::Token(error) => (error.code(), Invalid, "send a token of this authority or of an issuer it accepts"),
             Self::Bearer(error) => (error.code(), Unauthorised, "log in again"),
             Self::TokenRevoked(_) => ("token_revoked", Unauthorised, "log in again"),

@@ -8,7 +8,7 @@ use annul_core::time::UnixMillis;
 use annul_core::token::Key;
 
 use crate::error::VerbError;
-use crate::model::KeyState;
+use crate::model::{KeyState, RecordFields};
 use crate::secrets::random;
 use crate::secrets::sealing::{MasterKey, SealError};
 use crate::secrets::secret::Secret;
@@ -43,6 +43,10 @@ pub struct Setup {
     pub password_workers: usize,
     /// The secrets of foreign issuers that sign by HMAC. They are kept here only.
     pub secrets: Vec<IssuerSecret>,
+    /// Whether a logout sets its subject's next version, and so ends all the user has.
+    pub logout_sets_version: bool,
+    /// The fields of user records and what a change of each reaches.
+    pub record_fields: RecordFields,
     /// The settings of a new log, in force until they are changed by a verb.
     pub settings: FirstSettings,
 }
@@ -98,6 +102,8 @@ impl Setup {
             jwks_refresh: Duration::from_secs(5 * MINUTE),
             password_workers: std::thread::available_parallelism().map_or(1, usize::from),
             secrets: Vec::new(),
+            logout_sets_version: false,
+            record_fields: RecordFields::default(),
             settings: FirstSettings {
                 longest_life: Duration::from_secs(15 * MINUTE),
                 max_leeway: Duration::from_secs(MINUTE),

@@ -21,6 +21,8 @@ mod schedules;
 mod sessions;
 #[path = "verbs/start.rs"]
 mod start;
+#[path = "verbs/subjects.rs"]
+mod subjects;
 #[path = "verbs/targets.rs"]
 mod targets;
 #[path = "verbs/tokens.rs"]

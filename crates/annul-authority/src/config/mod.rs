@@ -25,6 +25,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::RecordFields;
 use crate::span::Span;
 
 pub use error::ConfigError;
@@ -44,6 +45,8 @@ pub struct Config {
     pub tokens: TokensConfig,
     /// How long sessions live.
     pub sessions: SessionsConfig,
+    /// What changes with the users themselves.
+    pub subjects: SubjectsConfig,
     /// How the feed is served.
     pub feed: FeedConfig,
     /// How signing keys are kept.
@@ -126,6 +129,17 @@ pub struct SessionsConfig {
     pub idle: Span,
     /// How long a session may live at all.
     pub absolute: Span,
+}
+
+/// `[subjects]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubjectsConfig {
+    /// Whether every logout sets the user's next version, so that it means everywhere.
+    pub logout_sets_version: bool,
+    /// The fields of a user record, as `name=access` (its change renews tokens, sessions go on) or
+    /// `name=both` (the user logs in again). Those named `login` and `logout` change by themselves.
+    pub record_fields: RecordFields,
 }
 
 /// `[feed]`
@@ -394,6 +408,23 @@ mod tests {
         let ConfigError::UnknownKey { nearest, source, .. } = Config::load(&sources).unwrap_err() else { panic!() };
         assert_eq!(nearest, "server.listen");
         assert!(source.contains("ANNUL_SERVER__LISTN"));
+    }
+
+    #[test]
+    fn the_fields_of_a_user_record_are_a_list_in_every_source() {
+        let (_dir, mut sources) = file("[subjects]\nrecord_fields = [\"role=access\", \"login=both\"]\n");
+        let from_file = Config::load(&sources).unwrap().subjects;
+        sources.file = None;
+        sources.environment = vec![
+            pair("ANNUL_SUBJECTS__RECORD_FIELDS", "login=both, role=access"),
+            pair("ANNUL_SUBJECTS__LOGOUT_SETS_VERSION", "true"),
+        ];
+        let from_environment = Config::load(&sources).unwrap().subjects;
+        assert_eq!(from_file.record_fields, from_environment.record_fields);
+        assert!(from_environment.logout_sets_version && !from_file.logout_sets_version);
+        sources.flags = vec![pair("subjects.record_fields", "role=sessions")];
+        let error = Config::load(&sources).unwrap_err().to_string();
+        assert!(error.contains("role=sessions") && error.contains("name=both"), "{error}");
     }
 
     #[test]

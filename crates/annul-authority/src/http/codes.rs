@@ -70,6 +70,8 @@ codes! {
         "Name one key per call, and no keep."
     ClaimReserved "claim_reserved" 400 "A claim of that name is the authority's own"
         "Leave it out; registered claims have members of their own in the request."
+    RecordFieldUnknown "record_field_unknown" 400 "A field of the user record is not configured"
+        "Name configured fields, or add the field to subjects.record_fields with its reach."
     CutoffNotAllowed "cutoff_not_allowed" 400 "The kind of target takes always only"
         "Leave the cutoff out or ask for always: what a key signed, or one token, cannot be dated."
     ReachNotAllowed "reach_not_allowed" 400 "The reach does not go with the target or the cutoff"

@@ -85,7 +85,7 @@ pub async fn end(
     Params(query): Params<EndQuery>,
 ) -> Result<Json<RevocationAnswer>, Problem> {
     let caller = allowed.caller(attempt, fingerprint);
-    let revoked = app.authority.end_session(&caller, &sid, query.reason).await?;
+    let revoked = app.authority.log_out(&caller, &sid, query.reason).await?;
     Ok(confirm::answer(&app, revoked, query.wait).await)
 }
 

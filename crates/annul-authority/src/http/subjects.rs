@@ -13,7 +13,29 @@ use super::confirm::{self, RevocationAnswer};
 use super::problem::Problem;
 use crate::verbs::revocations::Wait;
 use crate::verbs::sessions::SessionList;
-use crate::verbs::subjects::{SubjectBlock, SubjectClaims};
+use crate::verbs::subjects::{RecordUpdate, SubjectAnswer, SubjectBlock, SubjectClaims, SubjectVersion};
+
+/// Whose subject it is.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SubjectQuery {
+    /// The issuer that knows the subject; our own unless given.
+    issuer: Option<String>,
+}
+
+/// What is held about the subject apart from its sessions: blocked or not, version, record, claims.
+#[utoipa::path(get, path = "/v1/subjects/{subject}", tag = "subjects",
+    params(("subject" = String, Path), SubjectQuery),
+    responses((status = 200, body = SubjectAnswer)), security(("client" = ["annul.read"])))]
+pub async fn get(
+    State(app): State<App>,
+    _: Allowed<Read>,
+    Segment(subject): Segment<String>,
+    Params(query): Params<SubjectQuery>,
+) -> Result<Json<SubjectAnswer>, Problem> {
+    Ok(Json(app.authority.subject(&subject, query.issuer).await?))
+}
 
 /// Lists the subject's sessions, newest first.
 #[utoipa::path(get, path = "/v1/subjects/{subject}/sessions", tag = "subjects", params(("subject" = String, Path)),
@@ -41,6 +63,41 @@ pub async fn claims(
     let caller = allowed.caller(attempt, body.fingerprint);
     let wait = body.value.wait;
     let revoked = app.authority.set_subject_claims(&caller, &subject, body.value).await?;
+    Ok(confirm::answer(&app, revoked, wait).await)
+}
+
+/// Sets the subject's version, up or down: what was issued before is refused.
+#[utoipa::path(put, path = "/v1/subjects/{subject}/version", tag = "subjects", params(("subject" = String, Path)),
+    request_body = SubjectVersion, responses((status = 200, body = RevocationAnswer)),
+    security(("client" = ["annul.revoke"])))]
+pub async fn version(
+    State(app): State<App>,
+    allowed: Allowed<Revoke>,
+    attempt: Attempt,
+    Segment(subject): Segment<String>,
+    body: JsonBody<SubjectVersion>,
+) -> Result<Json<RevocationAnswer>, Problem> {
+    let caller = allowed.caller(attempt, body.fingerprint);
+    let wait = body.value.wait;
+    let revoked = app.authority.set_subject_version(&caller, &subject, body.value).await?;
+    Ok(confirm::answer(&app, revoked, wait).await)
+}
+
+/// Says which fields of the subject's record changed: what was issued before is refused, and the
+/// user logs in again where a field was configured so.
+#[utoipa::path(post, path = "/v1/subjects/{subject}/record", tag = "subjects", params(("subject" = String, Path)),
+    request_body = RecordUpdate, responses((status = 200, body = RevocationAnswer)),
+    security(("client" = ["annul.revoke"])))]
+pub async fn record(
+    State(app): State<App>,
+    allowed: Allowed<Revoke>,
+    attempt: Attempt,
+    Segment(subject): Segment<String>,
+    body: JsonBody<RecordUpdate>,
+) -> Result<Json<RevocationAnswer>, Problem> {
+    let caller = allowed.caller(attempt, body.fingerprint);
+    let wait = body.value.wait;
+    let revoked = app.authority.subject_record_changed(&caller, &subject, body.value).await?;
     Ok(confirm::answer(&app, revoked, wait).await)
 }
 

@@ -4,9 +4,11 @@
 //! a row of the store; what is added to them later needs a default.
 
 mod bound;
+mod record_fields;
 mod revocation;
 mod schedule;
 mod session;
+mod subject;
 mod trust;
 
 use annul_core::position::Position;
@@ -19,30 +21,14 @@ use serde_json::{Map, Value};
 pub type Claims = Map<String, Value>;
 
 pub use self::bound::VerifierBound;
+pub use self::record_fields::RecordFields;
 pub use self::revocation::{NewRevocation, StoredRevocation};
 pub use self::schedule::{Schedule, Step, StepState};
 pub use self::session::{
     Ancestor, AncestorName, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus,
 };
+pub use self::subject::{ChosenSession, MAX_VERSION, SubjectChange, SubjectPart, SubjectState};
 pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState};
-
-/// What the authority holds about a subject apart from its sessions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SubjectState {
-    /// The entry that blocked it, while it is blocked.
-    #[serde(default)]
-    pub blocked: Option<Position>,
-    /// The claims every session of the subject carries unless it has its own.
-    #[serde(default)]
-    pub claims: Claims,
-    /// Stands for the credential it logs in with, or for a random field: the claim `cfp` of every
-    /// token from here on. Never the credential itself.
-    #[serde(default)]
-    pub fingerprint: Option<String>,
-    /// The entry that retired this id, once the subject goes by another: nothing is opened for it.
-    #[serde(default)]
-    pub retired: Option<Position>,
-}
 
 /// A built-in account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

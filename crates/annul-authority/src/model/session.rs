@@ -9,7 +9,7 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Claims;
+use super::{Claims, SubjectChange};
 
 /// One login on one device with one client: what refreshes are judged by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -283,6 +283,8 @@ pub struct NewSession {
     /// The session it replaces (step-up, login again on the same device), ended by its own entry in
     /// the same transaction. One that has ended already is left as it is.
     pub replaces: Option<String>,
+    /// What the login changes in its subject's state, in the same transaction.
+    pub change: Option<SubjectChange>,
 }
 
 /// Ancestors a session may have.

@@ -334,6 +334,8 @@ fn setup(config: &Config) -> Result<Setup, ServeError> {
             claims: config.tokens.claims.clone(),
             ask_on: config.tokens.ask_on.clone(),
         },
+        logout_sets_version: config.subjects.logout_sets_version,
+        record_fields: config.subjects.record_fields.clone(),
         ..Setup::new(&config.tokens.issuer, &config.tokens.audience)
     })
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ClientRecord, Head, KeyChange, KeyRecord, LogLine, NewRevocation, Session, SessionStatus, StoredRevocation,
-    VerifierBound,
+    SubjectState, VerifierBound,
 };
 
 /// Bounds that hold for a store as a whole. They come from the configuration.
@@ -78,8 +78,8 @@ pub struct Committed {
 }
 
 /// Which targets, besides those of the session, the caller wants the cells of: computed from the
-/// session as it was read, inside the read transaction. Must not block.
-pub type TargetPlan = Box<dyn FnOnce(&LogState, &Session) -> Vec<TargetHash> + Send>;
+/// session and its subject as they were read, inside the read transaction. Must not block.
+pub type TargetPlan = Box<dyn FnOnce(&LogState, &Session, &SubjectState) -> Vec<TargetHash> + Send>;
 
 /// Cells in force, by target. A target without a cell has nothing against it.
 pub type Cells = BTreeMap<TargetHash, Cell>;
@@ -91,6 +91,8 @@ pub struct IssuingSnapshot {
     pub log: LogState,
     /// The session.
     pub session: Session,
+    /// Whose it is.
+    pub subject: SubjectState,
     /// Whether it can be used, judged over its own targets.
     pub status: SessionStatus,
     /// What verifiers enforce against the planned targets.
@@ -125,6 +127,8 @@ pub struct SessionView {
 pub struct Opened {
     /// The session. `session.position` is the `lpos` of the token issued with it.
     pub session: Session,
+    /// Whose it is.
+    pub subject: SubjectState,
     /// The entry that ended the session it replaces.
     pub replaced: Option<Position>,
     /// The log after the transaction.

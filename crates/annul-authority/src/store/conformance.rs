@@ -16,6 +16,7 @@ mod names;
 mod races;
 mod schedules;
 mod sessions;
+mod subjects;
 mod until;
 
 use std::any::Any;
@@ -30,7 +31,7 @@ use serde_json::{Value, json};
 
 pub use self::{
     credentials::*, devices::*, entries::*, lifts::*, log::*, lookup_ids::*, names::*, races::*, schedules::*,
-    sessions::*, until::*,
+    sessions::*, subjects::*, until::*,
 };
 use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
@@ -111,6 +112,7 @@ impl Bench {
             confirmation: None,
             ancestors: Vec::new(),
             replaces: None,
+            change: None,
         }
     }
 
@@ -176,6 +178,13 @@ macro_rules! store_conformance {
             a_subjects_claims_are_those_of_its_next_session
             a_blocked_subject_opens_no_session_and_unblocking_revives_nothing
             a_foreign_block_ends_in_a_now_and_a_lift
+            a_version_is_set_with_the_entry_that_refuses_what_was_before
+            a_repeated_change_of_a_subject_is_answered_and_not_repeated
+            a_records_change_refuses_what_was_before_it_in_the_same_second
+            a_session_stays_through_a_change_only_if_it_was_usable
+            a_session_ends_with_a_change_once
+            a_login_is_dated_at_the_change_it_makes
+            i9_no_snapshot_carries_a_version_past_its_change
             a_rehearsal_answers_as_the_real_run_and_changes_nothing
             what_cannot_be_meant_is_refused_by_name
             a_repetition_is_answered_and_not_repeated

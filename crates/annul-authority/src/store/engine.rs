@@ -15,8 +15,8 @@ use super::{
     TargetPlan,
 };
 use crate::model::{
-    Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
-    StoredRevocation, SubjectState,
+    Account, Act, AuditEvent, ChosenSession, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
+    Schedule, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// Runs work in transactions.
@@ -186,6 +186,17 @@ impl<E: Engine> Store for E {
 
     fn unblock(&self, act: Act, subject: Target) -> Answer<'_, Appended> {
         self.write(move |txn| verbs::unblock(txn, &act, &subject))
+    }
+
+    fn change_subject(
+        &self,
+        act: Act,
+        subject: &str,
+        change: SubjectChange,
+        chosen: Option<ChosenSession>,
+    ) -> Answer<'_, Appended> {
+        let subject = subject.to_owned();
+        self.write(move |txn| verbs::change_subject(txn, &act, &subject, &change, chosen.as_ref()))
     }
 
     fn keys(&self) -> Answer<'_, Vec<KeyRecord>> {

@@ -51,8 +51,8 @@ pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
 pub use self::sqlite::{SqliteOptions, SqliteStore};
 use crate::model::{
-    Account, Act, AuditEvent, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
-    StoredRevocation, SubjectState,
+    Account, Act, AuditEvent, ChosenSession, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
+    Schedule, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// The future of an answer.
@@ -97,7 +97,8 @@ pub trait Store: Send + Sync {
     /// The session carries that entry's position, else the head. It is judged over all its targets
     /// by what is in force against sessions and against access before it exists: a session that
     /// could not be used is not opened ([`Refused::Revoked`], [`Refused::SubjectBlocked`]). The
-    /// subject's claims are its own, under those given.
+    /// subject's claims are its own, under those given. Where the login changes the subject's state,
+    /// the entry of that change dates the session.
     fn open_session(&self, act: Act, new: NewSession) -> Answer<'_, Opened>;
 
     /// All that an issue of a token is decided by: the head, then the session with the verdict over
@@ -200,6 +201,20 @@ pub trait Store: Send + Sync {
     /// Ends a block. It revives nothing: a foreign subject's `always` is lifted and a `now` appended
     /// in one transaction; for our own nothing is appended.
     fn unblock(&self, act: Act, subject: Target) -> Answer<'_, Appended>;
+
+    /// Changes a subject's state: `subject now` with the reach of the change, and from its position
+    /// on every token of the subject's sessions carries the new state. No lift undoes the entry.
+    ///
+    /// A session that ends does so by its own entry before it; where that session has ended already,
+    /// the call is a repetition: nothing changes and the answer is the entry that ended it. A session
+    /// that stays is judged first, as in [`revoke`](Self::revoke). Either must be the subject's.
+    fn change_subject(
+        &self,
+        act: Act,
+        subject: &str,
+        change: SubjectChange,
+        chosen: Option<ChosenSession>,
+    ) -> Answer<'_, Appended>;
 
     // Keys, issuers, settings.
 

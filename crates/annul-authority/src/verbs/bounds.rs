@@ -25,7 +25,7 @@ pub const MAX_DEVICE_TEXT: usize = 512;
 const SHOWN: usize = 120;
 
 /// Claims that the authority sets, and nobody else.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 20] = [
     "iss",
     "sub",
     "aud",
@@ -44,6 +44,8 @@ const RESERVED: [&str; 18] = [
     "origin",
     "act",
     "cfp",
+    "ver",
+    "updated_at",
 ];
 
 /// A name: something, and short enough to be revoked by.

@@ -7,11 +7,11 @@ use annul_core::position::Position;
 use annul_core::settings::Settings;
 use annul_core::target::HashKey;
 use annul_core::time::UnixSeconds;
-use annul_core::token::{Claims, Facts};
+use annul_core::token::{self, Facts};
 use serde_json::{Map, Value, json};
 
 use crate::error::VerbError;
-use crate::model::{Ancestor, AncestorName, Session};
+use crate::model::{Ancestor, AncestorName, Claims, Session, SubjectState};
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::SigningKey;
 
@@ -26,6 +26,8 @@ pub(crate) struct Grant<'a> {
     pub(crate) auth_time: UnixSeconds,
     pub(crate) scope: Option<&'a str>,
     pub(crate) session: Option<&'a Session>,
+    /// What the subject's state adds.
+    pub(crate) state: Claims,
 }
 
 /// What a token says of its issue.
@@ -38,14 +40,14 @@ pub(crate) struct Stamp {
 
 /// A token ready to be judged and signed.
 pub(crate) struct Draft {
-    claims: Claims,
+    claims: token::Claims,
     stamp: Stamp,
     pub(crate) facts: Facts,
 }
 
 impl<'a> Grant<'a> {
-    /// The grant of a session with its claims as they are now.
-    pub(crate) fn of_session(session: &'a Session) -> Self {
+    /// The grant of a session with its claims, and its subject's state, as they are now.
+    pub(crate) fn of_session(session: &'a Session, subject: &SubjectState) -> Self {
         Self {
             subject: &session.subject,
             // Every session is opened with a client; an older row without one is its subject's own.
@@ -54,6 +56,7 @@ impl<'a> Grant<'a> {
             auth_time: session.auth_time,
             scope: session.scope.as_deref(),
             session: Some(session),
+            state: subject.token_claims(),
         }
     }
 
@@ -66,6 +69,7 @@ impl<'a> Grant<'a> {
         hash_key: &HashKey,
     ) -> Result<Draft, VerbError> {
         let mut members = self.session.map(|session| session.claims.clone()).unwrap_or_default();
+        members.extend(self.state.clone());
         let mut set = |name: &str, value: Value| {
             members.insert(name.to_owned(), value);
         };
@@ -109,7 +113,7 @@ impl Draft {
         members.insert("exp".to_owned(), stamp.expires.0.into());
         members.insert("jti".to_owned(), stamp.jti.as_str().into());
         members.insert("lpos".to_owned(), stamp.position.to_string().into());
-        let claims = Claims::from_map(members).map_err(VerbError::Unissuable)?;
+        let claims = token::Claims::from_map(members).map_err(VerbError::Unissuable)?;
         let facts = Facts::for_issue(&claims, kid, settings, hash_key).map_err(VerbError::Unissuable)?;
         Ok(Self { claims, stamp, facts })
     }

@@ -331,12 +331,7 @@ impl Authority {
             }));
         }
         let appended = self.store().revoke(act, revoke).await?;
-        let mut revoked = self.revoked(appended).await?;
-        if let Some(sid) = request.keep.filter(|_| revoked.kept == Some(KeptState::Kept)) {
-            // Judged like any other issue: what was revoked since is not handed out.
-            revoked.access_token = self.next_token(&sid).await.ok().map(|answer| answer.access_token);
-        }
-        Ok(RevokeOutcome::Done(revoked))
+        Ok(RevokeOutcome::Done(self.revoked_keeping(appended, request.keep).await?))
     }
 
     /// Undoes entries. What else is in force against their targets stays; killed keys, ended
@@ -380,6 +375,16 @@ impl Authority {
             access_token: None,
             repeated: appended.repeated,
         })
+    }
+
+    /// The answer to what was appended, with the next token of the session that was kept.
+    pub(crate) async fn revoked_keeping(&self, appended: Appended, keep: Option<String>) -> Result<Revoked, VerbError> {
+        let mut revoked = self.revoked(appended).await?;
+        if let Some(sid) = keep.filter(|_| revoked.kept == Some(KeptState::Kept)) {
+            // Judged like any other issue: what was revoked since is not handed out.
+            revoked.access_token = self.next_token(&sid).await.ok().map(|answer| answer.access_token);
+        }
+        Ok(revoked)
     }
 
     /// Reads a target's text; a `key` may be named by its `kid`.

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Device, KeyState, NewSession, ProofKey, Session, SessionStatus};
+use crate::model::{ChosenSession, Device, KeyState, NewSession, ProofKey, Session, SessionStatus, SubjectState};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::store::{LogState, Opened, SessionView};
@@ -213,7 +213,7 @@ impl Authority {
         let standing = self.standing();
         let signer = standing.signer()?;
         let stamp = self.stamp(&opened.session, opened.session.position, now)?;
-        let grant = Grant::of_session(&opened.session);
+        let grant = Grant::of_session(&opened.session, &opened.subject);
         let minted = grant.draft(stamp, signer.kid(), &opened.log.settings, self.hash_key())?.sign(signer)?;
         Ok(token_answer(&opened.session, minted))
     }
@@ -248,6 +248,19 @@ impl Authority {
         self.revoked(appended).await
     }
 
+    /// Logs out of a session: ends it and, in the same transaction, changes what the configuration
+    /// lets a logout change in its subject's state. Of a session that has ended already nothing is
+    /// changed.
+    pub async fn log_out(&self, caller: &Caller, sid: &str, reason: Option<String>) -> Result<Revoked, VerbError> {
+        let Some(change) = self.changed_by_logout() else { return self.end_session(caller, sid, reason).await };
+        bounds::reason(reason.as_deref())?;
+        let subject = self.store().session(sid).await?.ok_or(VerbError::SessionUnknown)?.session.subject;
+        let act = caller.act("session.end", reason);
+        let ends = Some(ChosenSession::Ends(sid.to_owned()));
+        let appended = self.store().change_subject(act, &subject, change, ends).await?;
+        self.revoked(appended).await
+    }
+
     /// Judges and signs. The caller holds the signing lock for reading.
     pub(crate) async fn issue(&self, sid: &str) -> Result<TokenAnswer, VerbError> {
         for _ in 0..MOST_TRIES {
@@ -256,9 +269,10 @@ impl Authority {
             let jti = random::token_id(now)?;
             let planned = self.clone();
             let (kid, plan_jti) = (signer.kid().to_owned(), jti.clone());
-            let plan = Box::new(move |log: &LogState, session: &Session| -> Vec<TargetHash> {
+            let plan = Box::new(move |log: &LogState, session: &Session, subject: &SubjectState| -> Vec<TargetHash> {
                 let stamp = planned.stamp_as(session, log.head.at, now, plan_jti);
-                let draft = Grant::of_session(session).draft(stamp, &kid, &log.settings, planned.hash_key());
+                let grant = Grant::of_session(session, subject);
+                let draft = grant.draft(stamp, &kid, &log.settings, planned.hash_key());
                 // A draft that cannot be made is refused below, where the error has a way out.
                 draft.map(|draft| draft.facts.targets.iter().map(|(_, hash)| *hash).collect()).unwrap_or_default()
             });
@@ -271,8 +285,8 @@ impl Authority {
             }
             let session = snapshot.session;
             let stamp = Stamp { jti, ..self.stamp(&session, snapshot.log.head.at, now)? };
-            let draft =
-                Grant::of_session(&session).draft(stamp, signer.kid(), &snapshot.log.settings, self.hash_key())?;
+            let grant = Grant::of_session(&session, &snapshot.subject);
+            let draft = grant.draft(stamp, signer.kid(), &snapshot.log.settings, self.hash_key())?;
             if let Some(refusal) = draft.facts.judge(|hash| snapshot.access.get(hash).copied()) {
                 return Err(VerbError::IssueRevoked(refusal));
             }
@@ -342,6 +356,7 @@ impl Authority {
             confirmation: request.confirmation,
             ancestors: Vec::new(),
             replaces: request.replaces,
+            change: self.changed_by_login(),
         })
     }
 

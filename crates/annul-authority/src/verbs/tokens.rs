@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{NewRevocation, SessionStatus};
+use crate::model::{NewRevocation, SessionStatus, SubjectChange};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
-use crate::store::{JudgingSnapshot, Revoke};
+use crate::store::{JudgingSnapshot, Refused, Revoke, StoreError};
 use crate::verbs::bounds;
 use crate::verbs::clients::{AuthenticatedClient, OWN_SCOPES};
 use crate::verbs::minting::{Draft, Grant, Stamp};
@@ -234,13 +234,18 @@ impl Authority {
             auth_time: now,
             scope: granted.as_deref(),
             session: None,
+            state: Map::new(),
         };
         let (token, stamp) =
             self.issue_without_session(&grant, random::token_id(self.clock().millis())?, self.token_life()).await?;
-        // Read after the token got its position: a client that is still there is removed later, and the
-        // entry that comes with the removal reaches this token.
+        // Read after the token got its position: a client that is still there, and not blocked, is
+        // removed or blocked later, and the entry that comes with that reaches this token.
         if self.store().client(&client.client_id).await?.is_none() {
             return Err(VerbError::InvalidClient);
+        }
+        let subject = self.store().subject(self.own_target(TargetKind::Subject, &client.client_id)?).await?;
+        if let Some(at) = subject.blocked {
+            return Err(StoreError::from(Refused::SubjectBlocked { at }).into());
         }
         let expires_in = stamp.expires.0 - stamp.issued.0;
         Ok(ClientToken { access_token: token, token_type: "Bearer", expires_in, scope: granted })
@@ -266,7 +271,7 @@ impl Authority {
         let caller = Caller::subject(subject);
         let reason = Some("logout".to_owned());
         let (target, keep) = match (request.scope, token.sid()) {
-            (LogoutScope::Local, Some(sid)) => return self.end_session(&caller, sid, reason).await,
+            (LogoutScope::Local, Some(sid)) => return self.log_out(&caller, sid, reason).await,
             (LogoutScope::Local, None) => (token.token_target(), None),
             (LogoutScope::Device, _) => (self.device_target(&token)?, None),
             (LogoutScope::Others, sid) => (self.own_target(TargetKind::Subject, subject)?, sid.map(str::to_owned)),
@@ -279,17 +284,17 @@ impl Authority {
             LogoutScope::Global => "logout.global",
         };
         let is_cut_off = matches!(target.kind(), TargetKind::Subject | TargetKind::Device);
+        if is_cut_off && let Some(change) = self.changed_by_logout() {
+            let change = SubjectChange { reach: Reach::Both, ..change };
+            return self.change_subject(caller.act(action, reason), subject, change, keep).await;
+        }
         let cutoff = if is_cut_off { Cutoff::Now } else { Cutoff::Always };
         let revocation =
             NewRevocation { target, cutoff, reach: Reach::Both, exp: None, until: None, reason: reason.clone() };
         let revoke = Revoke { revocations: vec![revocation], keep: keep.clone() };
         let appended = self.store().revoke(caller.act(action, reason), revoke).await?;
-        let mut revoked = self.revoked(appended).await?;
-        if let Some(sid) = keep {
-            // The bearer's own token is older than the entry, so the session's next one comes along.
-            revoked.access_token = self.next_token(&sid).await.ok().map(|answer| answer.access_token);
-        }
-        Ok(revoked)
+        // The bearer's own token is older than the entry, so a kept session's next one comes along.
+        self.revoked_keeping(appended, keep).await
     }
 
     /// A token for the doctor: nobody's, short-lived, for these audiences.
@@ -302,6 +307,7 @@ impl Authority {
             auth_time: self.clock().seconds(),
             scope: None,
             session: None,
+            state: Map::new(),
         };
         Ok(self.issue_without_session(&grant, id.to_owned(), CANARY_LIFE.min(self.token_life())).await?.0)
     }

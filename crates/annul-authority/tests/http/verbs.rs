@@ -130,6 +130,40 @@ async fn a_blocked_subject_gets_nothing_until_it_is_unblocked() {
 }
 
 #[tokio::test]
+async fn a_subjects_version_and_record_are_set_retried_and_shown() {
+    for authority in both().await {
+        let nothing = authority.get("/v1/subjects/alice").await;
+        assert_eq!((&nothing["version"], &nothing["updated_at"]), (&Value::Null, &Value::Null));
+        let old = text(&authority.session("alice").await, "access_token");
+        let put = |body: Value, key: &str| {
+            let request = authority.request(Method::PUT, "/v1/subjects/alice/version");
+            request.header("idempotency-key", key).json(&body)
+        };
+        let first = expect(put(json!({}), "a"), 200).await;
+        let again = expect(put(json!({}), "a"), 200).await;
+        assert_eq!(first["position"], again["position"], "a retry is no second change");
+        assert_eq!(first["revocations"][0]["emitted_by"], "state");
+        assert_eq!(authority.verdict(&old).await, "revoked");
+        expect_problem(put(json!({"version": 1, "reach": "sessions"}), "b"), 400, "request_invalid").await;
+        expect_problem(put(json!({"version": -1}), "c"), 400, "request_invalid").await;
+
+        authority.post("/v1/subjects/alice/record", json!({"fields": ["role"], "wait": "1ms"}), 200).await;
+        let unknown = authority.request(Method::POST, "/v1/subjects/alice/record").json(&json!({"fields": ["name"]}));
+        let problem = expect_problem(unknown, 400, "record_field_unknown").await;
+        assert!(text(&problem, "detail").contains("email, password, role"), "{problem}");
+        let shown = authority.get("/v1/subjects/alice").await;
+        assert_eq!(
+            (&shown["version"], shown["updated_at"].is_u64(), &shown["blocked"]),
+            (&json!(1), true, &Value::Null)
+        );
+
+        let reader = authority.client("reader", &["annul.read"]).await;
+        let request = authority.request_as(&reader, Method::PUT, "/v1/subjects/alice/version").json(&json!({}));
+        expect_problem(request, 403, "insufficient_scope").await;
+    }
+}
+
+#[tokio::test]
 async fn keys_rotate_with_overlap_and_die_at_once() {
     for authority in both().await {
         let old = text(&authority.session("alice").await, "access_token");

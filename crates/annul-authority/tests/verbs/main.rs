@@ -14,6 +14,7 @@ mod keys;
 mod schedules;
 mod sessions;
 mod start;
+mod subjects;
 mod targets;
 mod tokens;
 mod world;

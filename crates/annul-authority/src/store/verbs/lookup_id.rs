@@ -37,8 +37,9 @@ pub(crate) fn change_lookup_id(txn: &mut Txn<'_>, act: &Act, change: &LookupIdCh
     let counting = Counting::begin(&log, [&entry])?;
     let at = log.revoke(&entry, EmittedBy::State)?;
     log.tables.put_subject(&from, &SubjectState { retired: Some(at), ..SubjectState::default() })?;
-    // A fingerprint taken along would tell whoever reads tokens that the two ids are one person.
-    log.tables.put_subject(&to, &SubjectState { fingerprint: None, ..state })?;
+    // What tokens show (a fingerprint, a version, the time of a change) would tell whoever reads them
+    // that the two ids are one person.
+    log.tables.put_subject(&to, &SubjectState { claims: state.claims, ..SubjectState::default() })?;
     if let Some(account) = account {
         log.tables.put_account(&Account { subject: change.fresh.clone(), ..account })?;
     }

@@ -26,7 +26,7 @@ pub(crate) use self::names::{add_account, add_client, note, remove_account, remo
 pub(crate) use self::revocations::{lift, rehearse, revoke};
 pub(crate) use self::schedules::{cancel_schedule, refuse_step, rehearse_schedule, run_step, schedule};
 pub(crate) use self::sessions::{end_session, issuing_snapshot, note_uses, open_session, session_view, sessions_of};
-pub(crate) use self::subjects::{block, set_claims, unblock};
+pub(crate) use self::subjects::{block, change_subject, set_claims, unblock};
 use super::tables::{ATTEMPT_LIFE, Attempt, Read, Write};
 use super::{Appended, Cells, Limits, LogState, LookupIdChanged, Refused, StoreError};
 use crate::log::Appender;

@@ -7,6 +7,7 @@ use annul_core::settings::MAX_TARGETS;
 use annul_core::target::{Target, TargetKind};
 use annul_core::time::UnixMillis;
 
+use super::subjects::apply;
 use super::{Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, once, remember_attempt, status};
 use crate::log::Appender;
 use crate::model::{Act, Ended, MAX_ANCESTORS, NewRevocation, NewSession, Session, SessionStatus, Side, SubjectState};
@@ -22,7 +23,9 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
     match earlier_attempt(txn, act)? {
         Some(Outcome::Opened { sid, replaced }) => {
             let session = txn.tables.session(&sid)?.ok_or(Refused::SessionUnknown)?;
-            return Ok(Opened { session, replaced, log: txn.tables.log()?, repeated: true });
+            let log = txn.tables.log()?;
+            let subject = txn.tables.subject(&own_subject(&log, &session.subject)?)?;
+            return Ok(Opened { session, subject, replaced, log, repeated: true });
         }
         Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
@@ -34,9 +37,12 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
         None => None,
     };
     let subject = own_subject(log.log(), &new.subject)?;
-    let state = log.tables.subject(&subject)?;
+    let mut state = log.tables.subject(&subject)?;
     admits_logins(&state)?;
-    let mut claims = state.claims;
+    if let Some(change) = &new.change {
+        state = apply(&mut log, &subject, change)?.1;
+    }
+    let mut claims = state.claims.clone();
     claims.extend(new.claims);
     let at = log.log().head.at;
     let now = log.commit();
@@ -53,7 +59,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
         expires: now.floor().plus(new.life),
         idle_limit: new.idle_limit,
         claims,
-        fingerprint: state.fingerprint,
+        fingerprint: state.fingerprint.clone(),
         confirmation: new.confirmation,
         ancestors: new.ancestors,
         position: at,
@@ -69,7 +75,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
     }
     let log = log.log().clone();
     remember_attempt(txn, act, &Outcome::Opened { sid: session.sid.clone(), replaced })?;
-    Ok(Opened { session, replaced, log, repeated: false })
+    Ok(Opened { session, subject: state, replaced, log, repeated: false })
 }
 
 pub(crate) fn issuing_snapshot(
@@ -80,10 +86,11 @@ pub(crate) fn issuing_snapshot(
     // One transaction: the position is that of the state in which the session is read.
     let log = snapshot.tables.log()?;
     let Some(session) = snapshot.tables.session(sid)? else { return Ok(None) };
+    let subject = snapshot.tables.subject(&own_subject(&log, &session.subject)?)?;
     let status = status(snapshot.tables, &log, &session, snapshot.now)?;
-    let targets = plan(&log, &session);
+    let targets = plan(&log, &session, &subject);
     let access = cells(snapshot.tables, &log, Side::Access, targets, snapshot.now)?;
-    Ok(Some(IssuingSnapshot { session, status, access, keys: snapshot.tables.keys()?, log }))
+    Ok(Some(IssuingSnapshot { session, subject, status, access, keys: snapshot.tables.keys()?, log }))
 }
 
 pub(crate) fn session_view(snapshot: &Snapshot<'_>, sid: &str) -> Result<Option<SessionView>> {
@@ -132,13 +139,15 @@ pub(crate) fn note_uses(txn: &mut Txn<'_>, uses: &[(String, UnixMillis)]) -> Res
 
 /// Ends a session by its own entry.
 pub(super) fn end(log: &mut Appender<'_>, session: Session) -> Result<Position> {
-    let target = Target::one(&log.log().settings.issuer, TargetKind::Session, &session.sid)
-        .map_err(|_| Refused::SessionUnknown)?;
-    let entry =
-        NewRevocation { target, cutoff: Cutoff::Always, reach: Reach::Both, exp: None, until: None, reason: None };
-    let at = log.revoke(&entry, EmittedBy::EndedSession)?;
+    let at = log.revoke(&ending(log.log(), &session.sid)?, EmittedBy::EndedSession)?;
     mark_ended(log, session, at)?;
     Ok(at)
+}
+
+/// The entry that ends a session of ours.
+pub(super) fn ending(log: &LogState, sid: &str) -> Result<NewRevocation> {
+    let target = Target::one(&log.settings.issuer, TargetKind::Session, sid).map_err(|_| Refused::SessionUnknown)?;
+    Ok(NewRevocation { target, cutoff: Cutoff::Always, reach: Reach::Both, exp: None, until: None, reason: None })
 }
 
 /// Records that the entry at `at` ended the session.

@@ -1,14 +1,17 @@
-//! Subjects: their claims and whether they are blocked.
+//! Subjects: their claims, their version, when their record changed, and whether they are blocked.
 
 use annul_core::algebra::{Cutoff, Reach};
 use annul_core::fold::EmittedBy;
+use annul_core::position::Position;
 use annul_core::target::{Target, TargetKind};
 
-use super::revocations::{Counting, done};
-use super::sessions::{end, few_enough_targets, own_subject, put_session};
+use super::revocations::{Counting, done, keep_session};
+use super::sessions::{end, ending, few_enough_targets, own_subject, put_session};
 use super::{Result, Txn, once, status};
 use crate::log::Appender;
-use crate::model::{Act, Claims, NewRevocation, Session, SessionStatus, SubjectState};
+use crate::model::{
+    Act, ChosenSession, Claims, NewRevocation, Session, SessionStatus, SubjectChange, SubjectPart, SubjectState,
+};
 use crate::store::{Appended, MAX_PAGE, Refused, SessionCount};
 
 pub(crate) fn set_claims(txn: &mut Txn<'_>, act: &Act, subject: &str, claims: &Claims) -> Result<Appended> {
@@ -23,6 +26,9 @@ pub(crate) fn set_claims(txn: &mut Txn<'_>, act: &Act, subject: &str, claims: &C
         }
         let at = log.revoke(&entry(target.clone(), Cutoff::Now, Reach::Access), EmittedBy::State)?;
         let state = log.tables.subject(&target)?;
+        // Claims are part of a record that is said to change.
+        let state =
+            if state.updated_at.is_some() { state.after(SubjectPart::Record, log.commit().floor()) } else { state };
         log.tables.put_subject(&target, &SubjectState { claims: claims.clone(), ..state })?;
         for (session, status) in judged {
             match status {
@@ -80,6 +86,68 @@ pub(crate) fn unblock(txn: &mut Txn<'_>, act: &Act, subject: &Target) -> Result<
         log.tables.put_subject(subject, &SubjectState { blocked: None, ..state })?;
         Ok(done(&log, positions, SessionCount::default()))
     })
+}
+
+pub(crate) fn change_subject(
+    txn: &mut Txn<'_>,
+    act: &Act,
+    subject: &str,
+    change: &SubjectChange,
+    chosen: Option<&ChosenSession>,
+) -> Result<Appended> {
+    once(txn, act, |txn| {
+        let mut log = txn.appender(act)?;
+        let target = own_subject(log.log(), subject)?;
+        let mut entries = vec![entry(target.clone(), Cutoff::Now, change.reach)];
+        let (mut ends, mut stays) = (None, None);
+        match chosen {
+            None => {}
+            Some(ChosenSession::Ends(sid)) => {
+                let session = session_of(&log, subject, sid)?;
+                if let Some(ended) = &session.ended {
+                    return Ok(done(&log, vec![ended.at], SessionCount::default()));
+                }
+                entries.push(ending(log.log(), sid)?);
+                ends = Some(session);
+            }
+            Some(ChosenSession::Stays(sid)) => {
+                let session = session_of(&log, subject, sid)?;
+                // Judged before the entry: only what was usable then is dated anew.
+                let before = status(&*log.tables, log.log(), &session, log.commit())?;
+                stays = Some((session, before));
+            }
+        }
+        let counting = Counting::begin(&log, &entries)?;
+        let mut positions = Vec::new();
+        if let Some(session) = ends {
+            positions.push(end(&mut log, session)?);
+        }
+        let (at, _) = apply(&mut log, &target, change)?;
+        positions.push(at);
+        let kept = stays.map(|(session, before)| keep_session(&mut log, session, before, at)).transpose()?;
+        let sessions = counting.finish(&log)?;
+        Ok(Appended { kept, ..done(&log, positions, sessions) })
+    })
+}
+
+/// Changes a subject's state by the entry that refuses what was issued under the one before.
+pub(super) fn apply(
+    log: &mut Appender<'_>,
+    subject: &Target,
+    change: &SubjectChange,
+) -> Result<(Position, SubjectState)> {
+    let mut state = log.tables.subject(subject)?;
+    for part in &change.parts {
+        state = state.after(*part, log.commit().floor());
+    }
+    let at = log.revoke(&entry(subject.clone(), Cutoff::Now, change.reach), EmittedBy::State)?;
+    log.tables.put_subject(subject, &state)?;
+    Ok((at, state))
+}
+
+fn session_of(log: &Appender<'_>, subject: &str, sid: &str) -> Result<Session> {
+    let session = log.tables.session(sid)?.filter(|session| session.subject == subject);
+    session.ok_or_else(|| Refused::SessionUnknown.into())
 }
 
 fn entry(target: Target, cutoff: Cutoff, reach: Reach) -> NewRevocation {
