@@ -29,6 +29,8 @@ mod revocation;
 mod revoke;
 mod serve;
 mod sessions;
+mod settings;
+mod subjects;
 mod token;
 mod when;
 
@@ -65,10 +67,12 @@ enum Verb {
     Revoke(revoke::Revoke),
     Lift(lift::Lift),
     Sessions(sessions::Sessions),
+    Subjects(subjects::Subjects),
     Keys(keys::Keys),
     Issuers(issuers::Issuers),
     Clients(clients::Clients),
     Accounts(accounts::Accounts),
+    Settings(settings::Settings),
     Audit(audit::Audit),
     Feed(feed::Feed),
     Doctor(doctor::Doctor),
@@ -105,10 +109,12 @@ fn run(cli: Cli) -> Outcome {
             Verb::Revoke(revoke) => revoke.run(format).await,
             Verb::Lift(lift) => lift.run(format).await,
             Verb::Sessions(sessions) => sessions.run(format).await,
+            Verb::Subjects(subjects) => subjects.run(format).await,
             Verb::Keys(keys) => keys.run(format).await,
             Verb::Issuers(issuers) => issuers.run(format).await,
             Verb::Clients(clients) => clients.run(format).await,
             Verb::Accounts(accounts) => accounts.run(format).await,
+            Verb::Settings(settings) => settings.run(format).await,
             Verb::Audit(audit) => audit.run(format).await,
             Verb::Feed(feed) => feed.run(format).await,
             Verb::Doctor(doctor) => doctor.run(format).await,
