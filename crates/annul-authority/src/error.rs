@@ -73,6 +73,17 @@ pub enum VerbError {
         /// The claim's name.
         name: String,
     },
+    /// A claim is not among those that can be revoked by, so the entry would match no token.
+    #[error(
+        "the claim {name:?} is no target, only {} are; the entry would match no token, and nothing was revoked",
+        .known.join(", ")
+    )]
+    ClaimNoTarget {
+        /// The claim, cut to a length that fits a line.
+        name: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
     /// A user record is said to have changed in a field that was not configured.
     #[error("{field:?} is no configured field of the user record, which are {}; nothing was changed", .known.join(", "))]
     RecordFieldUnknown {
@@ -279,6 +290,11 @@ impl VerbError {
             Self::ClaimReserved { .. } => {
                 ("claim_reserved", Invalid, "leave it out; registered claims have their own members in the request")
             }
+            Self::ClaimNoTarget { .. } => (
+                "claim_no_target",
+                Invalid,
+                "name one of the configured claims, or add this one to the settings first: it then reaches older tokens too",
+            ),
             Self::RecordFieldUnknown { .. } => (
                 "record_field_unknown",
                 Invalid,

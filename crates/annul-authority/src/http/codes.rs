@@ -70,6 +70,8 @@ codes! {
         "Name one key per call, and no keep."
     ClaimReserved "claim_reserved" 400 "A claim of that name is the authority's own"
         "Leave it out; registered claims have members of their own in the request."
+    ClaimNoTarget "claim_no_target" 400 "The claim is not among those that can be revoked by"
+        "Add it with PUT /v1/settings first; a revocation then reaches older tokens too."
     RecordFieldUnknown "record_field_unknown" 400 "A field of the user record is not configured"
         "Name configured fields, or add the field to subjects.record_fields with its reach."
     CutoffNotAllowed "cutoff_not_allowed" 400 "The kind of target takes always only"

@@ -420,6 +420,11 @@ impl Authority {
         target: Target,
         exp: Option<UnixSeconds>,
     ) -> Result<NewRevocation, VerbError> {
+        if let (TargetKind::Claim, [name, _]) = (target.kind(), target.parts())
+            && !self.settings().claims.contains(name)
+        {
+            return Err(VerbError::ClaimNoTarget { name: bounds::shown(name), known: self.settings().claims.clone() });
+        }
         let cutoff = request.cutoff.map_or_else(|| default_cutoff(target.kind()), Cutoff::from);
         let is_own = target.issuer_name() == self.issuer();
         if matches!(cutoff, Cutoff::Before(_)) && request.reach.is_some_and(|reach| reach != Reach::Both) {

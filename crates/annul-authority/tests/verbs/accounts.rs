@@ -194,7 +194,7 @@ async fn settings_change_by_revision_and_within_bounds() {
     let answer = world.authority.change_settings(&world.caller, change).await.unwrap();
     assert_eq!((answer.settings.revision, answer.settings.longest_life), (2, 1800));
     world.assert_active(&alice.access_token, "issued under the settings before").await;
-    world.revoke(target("claim:roles=editor")).await;
+    assert_eq!(code(world.try_revoke(target("claim:roles=editor")).await), "claim_no_target");
     world.assert_active(&alice.access_token, "roles are no target any more").await;
     for change in [
         SettingsRequest { longest_life: Some(10), ..Default::default() },
