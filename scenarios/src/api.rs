@@ -145,6 +145,15 @@ impl Answer {
         header["kid"].as_str().expect("a kid").to_owned()
     }
 
+    /// A claim of the access token, `null` when it has none of that name.
+    #[track_caller]
+    pub fn claim(&self, name: &str) -> Value {
+        let payload = self.token().split('.').nth(1).expect("a token has a payload");
+        let payload = URL_SAFE_NO_PAD.decode(payload).expect("base64url");
+        let claims: Value = serde_json::from_slice(&payload).expect("JSON");
+        claims[name].clone()
+    }
+
     /// The session id of a token answer.
     #[track_caller]
     pub fn sid(&self) -> &str {

@@ -7,4 +7,5 @@ mod accounts;
 mod cutoff;
 mod deny;
 mod keys;
+mod subjects;
 mod surfaces;
