@@ -1,9 +1,11 @@
 //! The claims set: an object whose registered members have their types.
 
+use std::sync::OnceLock;
+
 use serde_json::{Map, Value};
 
 use super::error::TokenError;
-use super::json;
+use super::members::{Item, Members};
 use crate::position::Position;
 use crate::time::UnixSeconds;
 
@@ -15,9 +17,11 @@ pub const MAX_NAME: usize = 512;
 /// wrote, of a [`VerifiedToken`](super::VerifiedToken) what its issuer signed.
 ///
 /// Registered claims have their types: a token whose `exp` is a string has no claims at all.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Claims {
-    members: Map<String, Value>,
+    members: Members,
+    /// The members as a map, once somebody asked for it.
+    map: OnceLock<Map<String, Value>>,
     exp: Option<UnixSeconds>,
     nbf: Option<UnixSeconds>,
     iat: Option<UnixSeconds>,
@@ -31,20 +35,24 @@ const NAMES: [&str; 6] = ["iss", "sub", "jti", "sid", "client_id", "azp"];
 pub(super) const A_NAME: &str = "a string that is not empty and at most 512 bytes long";
 
 impl Claims {
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, TokenError> {
-        Self::from_map(json::read_object(bytes)?)
+    pub(super) fn read(bytes: Vec<u8>) -> Result<Self, TokenError> {
+        Self::of(Members::read(bytes)?)
     }
 
     /// The claims in `members`, provided that the registered ones have their types. Claims built
     /// here are nobody's word; an authority uses this to judge a token before it signs it.
     pub fn from_map(members: Map<String, Value>) -> Result<Self, TokenError> {
+        Self::of(Members::of(members))
+    }
+
+    fn of(members: Members) -> Result<Self, TokenError> {
         for claim in NAMES {
             if let Some(value) = members.get(claim) {
                 name(value).ok_or(TokenError::claim(claim, A_NAME))?;
             }
         }
         check_audience(members.get("aud"))?;
-        if members.get("scope").is_some_and(|scope| !scope.is_string()) {
+        if members.get("scope").is_some_and(|scope| scope.as_str().is_none()) {
             return Err(TokenError::claim("scope", "a string of words with spaces between"));
         }
         check_confirmation(members.get("cnf"))?;
@@ -55,19 +63,30 @@ impl Claims {
             iat: date(&members, "iat", f64::floor)?,
             auth_time: date(&members, "auth_time", f64::floor)?,
             members,
+            map: OnceLock::new(),
         })
     }
 
     /// The claim's value, whatever its type.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
+        self.map().get(name)
+    }
+
+    /// All claims. The first call makes the map.
+    #[must_use]
+    pub fn map(&self) -> &Map<String, Value> {
+        self.map.get_or_init(|| self.members.to_map())
+    }
+
+    /// The claim as it was read.
+    pub(super) fn item(&self, name: &str) -> Option<Item<'_>> {
         self.members.get(name)
     }
 
-    /// All claims.
-    #[must_use]
-    pub fn map(&self) -> &Map<String, Value> {
-        &self.members
+    /// The text the claims were read from.
+    pub(super) fn text(&self) -> &str {
+        self.members.text()
     }
 
     /// `iss`, the issuer.
@@ -86,8 +105,8 @@ impl Claims {
     #[must_use]
     pub fn aud(&self) -> Vec<&str> {
         match self.members.get("aud") {
-            Some(Value::String(audience)) => vec![audience],
-            Some(Value::Array(audiences)) => audiences.iter().filter_map(Value::as_str).collect(),
+            Some(Item::Text(audience)) => vec![audience],
+            Some(Item::Tree(Value::Array(audiences))) => audiences.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         }
     }
@@ -147,7 +166,10 @@ impl Claims {
 
     /// `cnf.jkt` and `cnf.x5t#S256`, as far as they are there.
     pub fn confirmations(&self) -> impl Iterator<Item = &str> {
-        let cnf = self.members.get("cnf");
+        let cnf = match self.members.get("cnf") {
+            Some(Item::Tree(cnf)) => Some(cnf),
+            _ => None,
+        };
         CONFIRMATIONS.into_iter().filter_map(move |method| cnf?.get(method)?.as_str())
     }
 
@@ -169,39 +191,54 @@ impl Claims {
 
 const CONFIRMATIONS: [&str; 2] = ["jkt", "x5t#S256"];
 
-pub(super) fn name(value: &Value) -> Option<&str> {
-    value.as_str().filter(|name| !name.is_empty() && name.len() <= MAX_NAME)
+impl PartialEq for Claims {
+    /// Whether both say the same, whatever the order.
+    fn eq(&self, other: &Self) -> bool {
+        self.map() == other.map()
+    }
 }
 
-fn check_audience(aud: Option<&Value>) -> Result<(), TokenError> {
+fn name(value: Item<'_>) -> Option<&str> {
+    value.as_str().and_then(name_of)
+}
+
+/// The text, if it can name something.
+pub(super) fn name_of(text: &str) -> Option<&str> {
+    Some(text).filter(|name| !name.is_empty() && name.len() <= MAX_NAME)
+}
+
+fn check_audience(aud: Option<Item<'_>>) -> Result<(), TokenError> {
     let well_typed = match aud {
-        None | Some(Value::String(_)) => true,
-        Some(Value::Array(audiences)) => !audiences.is_empty() && audiences.iter().all(Value::is_string),
+        None | Some(Item::Text(_)) => true,
+        Some(Item::Tree(Value::Array(audiences))) => !audiences.is_empty() && audiences.iter().all(Value::is_string),
         Some(_) => false,
     };
     if well_typed { Ok(()) } else { Err(TokenError::claim("aud", "a string or an array of strings, not empty")) }
 }
 
-fn check_confirmation(cnf: Option<&Value>) -> Result<(), TokenError> {
+fn check_confirmation(cnf: Option<Item<'_>>) -> Result<(), TokenError> {
     let Some(cnf) = cnf else { return Ok(()) };
     let refused = TokenError::claim("cnf", "an object whose thumbprints are strings");
-    let Value::Object(methods) = cnf else { return Err(refused) };
-    let well_typed = CONFIRMATIONS.into_iter().filter_map(|method| methods.get(method)).all(|it| name(it).is_some());
+    let Item::Tree(Value::Object(methods)) = cnf else { return Err(refused) };
+    let mut named = CONFIRMATIONS.into_iter().filter_map(|method| methods.get(method));
+    let well_typed = named.all(|it| it.as_str().and_then(name_of).is_some());
     if well_typed { Ok(()) } else { Err(refused) }
 }
 
 /// A `NumericDate`: any JSON number. What lies before 1970 becomes 1970, what lies beyond the range
 /// becomes its end; both are then refused, or harmless, by the comparisons they take part in.
 fn date(
-    members: &Map<String, Value>,
+    members: &Members,
     claim: &'static str,
     round: fn(f64) -> f64,
 ) -> Result<Option<UnixSeconds>, TokenError> {
     let Some(value) = members.get(claim) else { return Ok(None) };
+    let refused = TokenError::claim(claim, "a number of seconds since 1970");
+    let Item::Number(value) = value else { return Err(refused) };
     if let Some(seconds) = value.as_u64() {
         return Ok(Some(UnixSeconds(seconds)));
     }
-    let seconds = value.as_f64().ok_or(TokenError::claim(claim, "a number of seconds since 1970"))?;
+    let seconds = value.as_f64().ok_or(refused)?;
     // A float cast saturates: negative becomes 0.
     Ok(Some(UnixSeconds(round(seconds) as u64)))
 }

@@ -1,10 +1,8 @@
 //! The header: which algorithm and key the token claims, and what kind of token it claims to be.
 
-use serde_json::{Map, Value};
-
 use super::algorithm::Algorithm;
 use super::error::{Malformed, TokenError};
-use super::json;
+use super::members::{Item, Members};
 
 /// A token's header. It chooses nothing: `kid` looks a key up, and the key decides which algorithm
 /// it is good for. Keys and addresses of keys inside a header (`jwk`, `jku`, `x5c`, `x5u`) are not
@@ -20,29 +18,28 @@ pub struct Header {
 }
 
 impl Header {
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, TokenError> {
-        let members = json::read_object(bytes)?;
-        if members.contains_key("enc") {
+    pub(super) fn read(members: &Members) -> Result<Self, TokenError> {
+        if members.get("enc").is_some() {
             return Err(Malformed::Encrypted.into());
         }
         // No extension is understood, so an empty or ill-typed list is refused like a full one;
         // `b64` would change what is signed and has no place in a JWT (RFC 7797 §7).
-        if members.contains_key("crit") || members.contains_key("b64") {
+        if members.get("crit").is_some() || members.get("b64").is_some() {
             return Err(TokenError::CritUnsupported);
         }
-        let alg = string(&members, "alg")?.ok_or(Malformed::Header)?;
+        let alg = string(members, "alg")?.ok_or(Malformed::Header)?;
         Ok(Self {
             alg: Algorithm::from_name(alg).ok_or(TokenError::AlgNotAllowed)?,
-            typ: string(&members, "typ")?.map(str::to_owned),
-            kid: string(&members, "kid")?.map(str::to_owned),
+            typ: string(members, "typ")?.map(str::to_owned),
+            kid: string(members, "kid")?.map(str::to_owned),
         })
     }
 }
 
-fn string<'m>(members: &'m Map<String, Value>, name: &str) -> Result<Option<&'m str>, Malformed> {
+fn string<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Malformed> {
     match members.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Item::Text(text)) => Ok(Some(text)),
         Some(_) => Err(Malformed::Header),
     }
 }

@@ -35,13 +35,18 @@ pub(crate) fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, Malformed>
 /// Reads one value; the reason of a refusal of our own goes into `refusal`, for an error of the
 /// JSON library carries only text.
 #[derive(Clone, Copy)]
-struct Strict<'r> {
+pub(super) struct Strict<'r> {
     depth: usize,
     refusal: &'r Cell<Option<Malformed>>,
 }
 
-impl Strict<'_> {
-    fn refuse<E: serde::de::Error>(self, why: Malformed) -> E {
+impl<'r> Strict<'r> {
+    /// The reader of what lies inside the outermost object.
+    pub(super) const fn within_an_object(refusal: &'r Cell<Option<Malformed>>) -> Self {
+        Self { depth: 1, refusal }
+    }
+
+    pub(super) fn refuse<E: serde::de::Error>(self, why: Malformed) -> E {
         self.refusal.set(Some(why));
         E::custom("refused")
     }

@@ -22,6 +22,7 @@ mod json;
 mod jwk;
 mod key;
 mod key_set;
+mod members;
 mod names;
 mod verify;
 mod weak;
@@ -44,6 +45,7 @@ pub use key::Key;
 pub use key_set::{KeySet, MAX_JWKS, MAX_KEYS, SkippedKey};
 pub use names::MAX_ANCESTORS;
 pub use verify::VerifiedToken;
+use members::Members;
 pub use weak::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_BITS};
 
 /// Bytes a token may have. Servers refuse headers beyond 8 to 16 KiB, so a longer one could not be
@@ -61,8 +63,8 @@ impl<'a> UnverifiedToken<'a> {
     /// Reads a compact signed JWT. Size, form, JSON and the types of registered members are checked
     /// here, before any cryptography; nothing is believed.
     pub fn parse(token: &'a str) -> Result<Self, TokenError> {
-        let jws = Jws::parse(token)?;
-        let claims = Claims::read(&jws.payload)?;
+        let (jws, payload) = Jws::parse(token)?;
+        let claims = Claims::read(payload)?;
         Ok(Self { jws, claims })
     }
 
@@ -90,22 +92,22 @@ impl fmt::Debug for UnverifiedToken<'_> {
 /// who may use the token, for what, or when: a building block for other kinds of token and for
 /// foreign test vectors.
 pub fn verify_jws(token: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
-    let jws = Jws::parse(token)?;
+    let (jws, payload) = Jws::parse(token)?;
     keys.verify(&jws.header, jws.signed.as_bytes(), &jws.signature)?;
-    Ok(jws.payload)
+    Ok(payload)
 }
 
-/// The three decoded parts, and the text that is signed.
+/// A token without its payload: what it takes to verify the signature, and the text that is signed.
 struct Jws<'a> {
     signed: &'a str,
     header: Header,
-    header_bytes: Vec<u8>,
-    payload: Vec<u8>,
+    header_members: Members,
     signature: Vec<u8>,
 }
 
 impl<'a> Jws<'a> {
-    fn parse(token: &'a str) -> Result<Self, TokenError> {
+    /// The parts of a token, its payload decoded and not read.
+    fn parse(token: &'a str) -> Result<(Self, Vec<u8>), TokenError> {
         if token.is_empty() {
             return Err(TokenError::Missing);
         }
@@ -117,20 +119,21 @@ impl<'a> Jws<'a> {
         if let dots @ 1.. = payload.matches('.').count() {
             return Err(if dots == 2 { Malformed::Encrypted } else { Malformed::Parts }.into());
         }
-        let [header_bytes, payload, signature] = [header, payload, signature].map(decode);
-        let (header_bytes, payload, signature) = (header_bytes?, payload?, signature?);
-        Ok(Self { signed, header: Header::read(&header_bytes)?, header_bytes, payload, signature })
+        let [header, payload, signature] = [header, payload, signature].map(decode);
+        let (header, payload, signature) = (header?, payload?, signature?);
+        let header_members = Members::read(header)?;
+        Ok((Self { signed, header: Header::read(&header_members)?, header_members, signature }, payload))
     }
+}
 
-    /// The token's own name when it has no `jti`: of what was signed, decoded, so that no other
-    /// spelling and no other signature of the same token has another name.
-    fn digest(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("annul token hash v0");
-        hasher.update(&(self.header_bytes.len() as u64).to_le_bytes());
-        hasher.update(&self.header_bytes);
-        hasher.update(&self.payload);
-        *hasher.finalize().as_bytes()
-    }
+/// The token's own name when it has no `jti`: of what was signed, decoded, so that no other
+/// spelling and no other signature of the same token has another name.
+fn digest(header: &str, payload: &str) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("annul token hash v0");
+    hasher.update(&(header.len() as u64).to_le_bytes());
+    hasher.update(header.as_bytes());
+    hasher.update(payload.as_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 /// Only the canonical text is accepted: no padding, and the unused bits of the last character zero.

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-use super::claims::{A_NAME, Claims, MAX_NAME, name};
+use super::claims::{A_NAME, Claims, MAX_NAME, name_of};
 use super::error::TokenError;
+use super::members::Item;
 use crate::settings::{ClaimNames, Settings};
 use crate::target::TargetKind;
 
@@ -104,26 +105,32 @@ pub(super) fn each_claim(
             claims.scopes().try_for_each(&mut name_value)?;
             continue;
         }
-        match claims.get(claim) {
-            Some(Value::Array(values)) => {
+        match claims.item(claim) {
+            Some(Item::Tree(Value::Array(values))) => {
                 values.iter().filter_map(text).try_for_each(|value| name_value(&value))?;
             }
-            Some(value) => text(value).map_or(Ok(()), |value| name_value(&value))?,
-            None => {}
+            Some(Item::Text(text)) => name_value(text)?,
+            Some(Item::Bool(flag)) => name_value(flag_text(flag))?,
+            Some(Item::Number(number)) => name_value(&number_text(number))?,
+            Some(Item::Null | Item::Tree(_)) | None => {}
         }
     }
     Ok(())
 }
 
-/// The text of a claim's value as a part of a target; what is inside an object or an inner array has
+/// The text of an element of a claim as a part of a target; what is inside an object or an inner array has
 /// none.
 fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+        Value::Bool(flag) => Some(Cow::Borrowed(flag_text(*flag))),
         Value::Number(number) => Some(Cow::Owned(number_text(number))),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+const fn flag_text(flag: bool) -> &'static str {
+    if flag { "true" } else { "false" }
 }
 
 /// The canonical text of a number: of an integer its decimal digits, whether it was written `7`,
@@ -140,15 +147,16 @@ fn number_text(number: &Number) -> String {
 fn ancestors(claims: &Claims) -> Result<Vec<Ancestor>, TokenError> {
     const EXPECTED: &str = "an array of at most 8 objects with iss and one of sid and sub";
     let invalid = || TokenError::claim("origin", EXPECTED);
-    let Some(origin) = claims.get("origin") else { return Ok(Vec::new()) };
-    let listed = origin.as_array().filter(|listed| listed.len() <= MAX_ANCESTORS).ok_or_else(invalid)?;
+    let Some(origin) = claims.item("origin") else { return Ok(Vec::new()) };
+    let Item::Tree(Value::Array(listed)) = origin else { return Err(invalid()) };
+    let listed = Some(listed).filter(|listed| listed.len() <= MAX_ANCESTORS).ok_or_else(invalid)?;
     listed.iter().map(|ancestor| read_ancestor(ancestor).ok_or_else(invalid)).collect()
 }
 
 fn read_ancestor(value: &Value) -> Option<Ancestor> {
     let member = |member: &str| match value.get(member) {
         None => Some(None),
-        Some(value) => name(value).map(|text| Some(text.to_owned())),
+        Some(value) => value.as_str().and_then(name_of).map(|text| Some(text.to_owned())),
     };
     let ancestor = Ancestor { issuer: member("iss")??, session: member("sid")?, subject: member("sub")? };
     (ancestor.session.is_some() || ancestor.subject.is_some()).then_some(ancestor)

@@ -1,9 +1,9 @@
 //! The step from what a token says to what its issuer said, and the token that came out of it.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwapOption;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -13,7 +13,8 @@ use super::expect::Expect;
 use super::facts::{Facts, NamedTarget, Subject};
 use super::key_set::KeySet;
 use super::names::Names;
-use super::{Jws, UnverifiedToken};
+use super::members::Members;
+use super::{Jws, UnverifiedToken, digest};
 use crate::algebra::Reading;
 use crate::position::Position;
 use crate::settings::Settings;
@@ -38,7 +39,7 @@ impl UnverifiedToken<'_> {
             Err(refused) => return Err(refused),
         };
         expect.accepts(&claims, now)?;
-        VerifiedToken::new(&jws, claims, key_id, expect)
+        VerifiedToken::new(jws, claims, key_id, expect)
     }
 }
 
@@ -54,44 +55,49 @@ struct Inner {
     claims: Claims,
     names: Names,
     key_id: String,
-    digest: [u8; 32],
+    header: Members,
+    digest: OnceLock<[u8; 32]>,
     /// `token` and the `jti`, or `token_hash` and the digest's text.
     token: (TargetKind, String),
     issuer: String,
     own: bool,
     expires: UnixSeconds,
     reading: Reading,
-    facts: ArcSwapOption<CachedFacts>,
+    facts: OnceLock<CachedFacts>,
 }
 
-/// Facts, and what they were computed under. Only the newest are kept.
+/// Facts, and what they were computed under: the first settings that the token met.
 struct CachedFacts {
     revision: u32,
     key: HashKey,
-    facts: Result<Arc<Facts>, TokenError>,
+    facts: Result<Facts, TokenError>,
 }
 
 impl VerifiedToken {
-    pub(super) fn new(jws: &Jws<'_>, claims: Claims, key_id: String, expect: &Expect) -> Result<Self, TokenError> {
+    pub(super) fn new(jws: Jws<'_>, claims: Claims, key_id: String, expect: &Expect) -> Result<Self, TokenError> {
         let names = match expect.own {
             true => Names::of_own(&claims, &expect.claim_names)?,
             false => Names::of_foreign(&claims, &expect.claim_names)?,
         };
-        let digest = jws.digest();
+        let known_digest = OnceLock::new();
         let token = match claims.jti() {
             Some(jti) => (TargetKind::Token, jti.to_owned()),
-            None => (TargetKind::TokenHash, URL_SAFE_NO_PAD.encode(digest)),
+            None => {
+                let digest = known_digest.get_or_init(|| digest(jws.header_members.text(), claims.text()));
+                (TargetKind::TokenHash, URL_SAFE_NO_PAD.encode(digest))
+            }
         };
         Ok(Self(Arc::new(Inner {
             expires: claims.exp().ok_or(TokenError::claim("exp", "present"))?,
             reading: reading(&claims, expect)?,
             issuer: expect.issuer.clone(),
             own: expect.own,
-            facts: ArcSwapOption::empty(),
+            facts: OnceLock::new(),
             claims,
             names,
             key_id,
-            digest,
+            header: jws.header_members,
+            digest: known_digest,
             token,
         })))
     }
@@ -191,7 +197,7 @@ impl VerifiedToken {
     /// The hash of the decoded header and payload. It is the same for every signature over them.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        self.0.digest
+        *self.0.digest.get_or_init(|| digest(self.0.header.text(), self.0.claims.text()))
     }
 
     /// The target that names this very token: `token` by its `jti`, else `token_hash`.
@@ -219,17 +225,19 @@ impl VerifiedToken {
         Ok(targets)
     }
 
-    /// The token's facts under these settings, computed once and kept until the settings' revision or
-    /// the hash key changes.
-    pub fn facts(&self, settings: &Settings, key: &HashKey) -> Result<Arc<Facts>, TokenError> {
-        let cached = self.0.facts.load();
-        if let Some(cached) = cached.as_ref().filter(|it| it.revision == settings.revision && it.key == *key) {
-            return cached.facts.clone();
+    /// The token's facts under these settings. The first are kept and lent; under other settings or
+    /// another hash key, which a token seldom lives to see, they are computed each time.
+    pub fn facts(&self, settings: &Settings, key: &HashKey) -> Result<Cow<'_, Facts>, TokenError> {
+        let compute = || self.as_subject().facts(settings, key);
+        let kept = self.0.facts.get_or_init(|| CachedFacts {
+            revision: settings.revision,
+            key: key.clone(),
+            facts: compute(),
+        });
+        if kept.revision == settings.revision && kept.key == *key {
+            return kept.facts.as_ref().map(Cow::Borrowed).map_err(TokenError::clone);
         }
-        let facts = self.as_subject().facts(settings, key).map(Arc::new);
-        let computed = CachedFacts { revision: settings.revision, key: key.clone(), facts: facts.clone() };
-        self.0.facts.store(Some(Arc::new(computed)));
-        facts
+        compute().map(Cow::Owned)
     }
 
     fn as_subject(&self) -> Subject<'_> {

@@ -1,0 +1,339 @@
+//! An object that was read strictly and left where it is: names and strings stay in the text, and
+//! only arrays and objects among its members become trees.
+//!
+//! Of a token's members a verifier needs a few, once, and mostly to compare or hash them. The map of
+//! all of them is made when somebody asks for it.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::error::Malformed;
+use super::json::{self, Strict};
+
+/// Members up to which names are compared with each other; beyond, a set is quicker, and a hostile
+/// object of thousands costs no more than its length.
+const COMPARED: usize = 24;
+
+/// The members of one object, each named once, in the order of the text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    text: String,
+    list: Vec<(Text, Kept)>,
+}
+
+/// A string: where it stands in the text, or, when it was written with escapes, what it means.
+#[derive(Clone, Debug)]
+enum Text {
+    Within { start: usize, end: usize },
+    Own(Box<str>),
+}
+
+#[derive(Clone, Debug)]
+enum Kept {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Text),
+    Tree(Value),
+}
+
+/// A member's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Item<'m> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(&'m Number),
+    /// A string.
+    Text(&'m str),
+    /// An array or an object.
+    Tree(&'m Value),
+}
+
+impl<'m> Item<'m> {
+    pub(super) const fn as_str(self) -> Option<&'m str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn to_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(flag) => Value::Bool(flag),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::Text(text) => Value::String(text.to_owned()),
+            Self::Tree(value) => value.clone(),
+        }
+    }
+}
+
+impl Members {
+    /// Reads an object, by the rules of [`json`], or says what is wrong with the bytes.
+    pub(super) fn read(bytes: Vec<u8>) -> Result<Self, Malformed> {
+        let text = String::from_utf8(bytes).map_err(|_| Malformed::Utf8)?;
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(json::read_object(text.as_bytes()).err().unwrap_or(Malformed::NotObject));
+        }
+        let refusal = Cell::new(None);
+        let mut reader = serde_json::Deserializer::from_str(&text);
+        let listed = Listing { text: &text, strict: Strict::within_an_object(&refusal) }.deserialize(&mut reader);
+        let listed = listed.and_then(|list| reader.end().map(|()| list));
+        let list = listed.map_err(|_| refusal.get().unwrap_or(Malformed::Json))?;
+        Ok(Self { text, list })
+    }
+
+    /// The members of a map.
+    pub(super) fn of(map: Map<String, Value>) -> Self {
+        let own = |text: String| Text::Own(text.into_boxed_str());
+        let kept = |value| match value {
+            Value::Null => Kept::Null,
+            Value::Bool(flag) => Kept::Bool(flag),
+            Value::Number(number) => Kept::Number(number),
+            Value::String(text) => Kept::Text(own(text)),
+            tree => Kept::Tree(tree),
+        };
+        let list = map.into_iter().map(|(name, value)| (own(name), kept(value))).collect();
+        Self { text: String::new(), list }
+    }
+
+    /// The member of that name.
+    pub(super) fn get(&self, name: &str) -> Option<Item<'_>> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, item)| item)
+    }
+
+    /// Every member.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Item<'_>)> {
+        self.list.iter().map(|(name, kept)| {
+            let item = match kept {
+                Kept::Null => Item::Null,
+                Kept::Bool(flag) => Item::Bool(*flag),
+                Kept::Number(number) => Item::Number(number),
+                Kept::Text(text) => Item::Text(text.of(&self.text)),
+                Kept::Tree(value) => Item::Tree(value),
+            };
+            (name.of(&self.text), item)
+        })
+    }
+
+    /// All members as a map.
+    pub(super) fn to_map(&self) -> Map<String, Value> {
+        self.iter().map(|(name, item)| (name.to_owned(), item.to_value())).collect()
+    }
+
+    /// The text that was read; empty for members of a map.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Text {
+    /// The place of a part of `text` that the reader lent out.
+    fn within(text: &str, part: &str) -> Self {
+        let start = part.as_ptr() as usize - text.as_ptr() as usize;
+        Self::Within { start, end: start + part.len() }
+    }
+
+    fn of<'t>(&'t self, text: &'t str) -> &'t str {
+        match self {
+            Self::Within { start, end } => &text[*start..*end],
+            Self::Own(own) => own,
+        }
+    }
+}
+
+/// Reads the outermost object.
+struct Listing<'t, 'r> {
+    text: &'t str,
+    strict: Strict<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for Listing<'de, '_> {
+    type Value = Vec<(Text, Kept)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Listing<'de, '_> {
+    type Value = Vec<(Text, Kept)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let Self { text, strict } = self;
+        let mut list: Vec<(Text, Kept)> = Vec::with_capacity(16);
+        let mut names = HashSet::new();
+        while let Some(name) = members.next_key_seed(Name { text })? {
+            let known = if list.len() < COMPARED {
+                list.iter().any(|(other, _)| other.of(text) == name.of(text))
+            } else {
+                if names.is_empty() {
+                    names.extend(list.iter().map(|(name, _)| name.of(text).to_owned()));
+                }
+                !names.insert(name.of(text).to_owned())
+            };
+            if known {
+                return Err(A::Error::custom(strict.refuse::<A::Error>(Malformed::DuplicateMember)));
+            }
+            list.push((name, members.next_value_seed(Member { text, strict })?));
+        }
+        Ok(list)
+    }
+}
+
+/// Reads a name.
+struct Name<'t> {
+    text: &'t str,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'de> {
+    type Value = Text;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name<'de> {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Text, E> {
+        Ok(Text::within(self.text, name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Text, E> {
+        Ok(Text::Own(name.into()))
+    }
+}
+
+/// Reads a member's value.
+struct Member<'t, 'r> {
+    text: &'t str,
+    strict: Strict<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for Member<'de, '_> {
+    type Value = Kept;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kept, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'de, '_> {
+    type Value = Kept;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Kept, E> {
+        Ok(Kept::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Kept, E> {
+        Ok(Kept::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Kept, E> {
+        Ok(Kept::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Kept, E> {
+        Ok(Kept::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Kept, E> {
+        Number::from_f64(value).map(Kept::Number).ok_or_else(|| E::custom("not finite"))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Kept, E> {
+        Ok(Kept::Text(Text::within(self.text, value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Kept, E> {
+        Ok(Kept::Text(Text::Own(value.into())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Kept, A::Error> {
+        self.strict.visit_seq(elements).map(Kept::Tree)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Kept, A::Error> {
+        self.strict.visit_map(members).map(Kept::Tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever one reader makes of a text, so does the other.
+    fn both(text: &str) -> Result<Map<String, Value>, Malformed> {
+        let here = Members::read(text.as_bytes().to_vec()).map(|members| members.to_map());
+        assert_eq!(here, json::read_object(text.as_bytes()), "{text}");
+        here
+    }
+
+    #[test]
+    fn it_reads_what_the_strict_reader_reads() {
+        let map = both(r#" {"a":1,"b":"text","c":"\u0061\n","d":[1,{"e":null}],"f":-1.5,"g":true,"":null} "#).unwrap();
+        let members = Members::of(map.clone());
+        assert_eq!(members.to_map(), map);
+        assert_eq!(members.get("c"), Some(Item::Text("a\n")));
+        assert_eq!(members.get("h"), None);
+    }
+
+    #[test]
+    fn it_refuses_what_the_strict_reader_refuses() {
+        for text in [
+            r#"{"jti":1,"jti":1}"#,
+            r#"{"jti":"a","j\u0074i":"b"}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            "\u{feff}{}",
+            "{} {}",
+            r#"{"a":1,}"#,
+            r#"{"a":1e400}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"\ud800":1}"#,
+            "{1:2}",
+            "\u{c}{}",
+            "[]",
+            "[",
+            "null",
+            "",
+            "{",
+        ] {
+            assert!(both(text).is_err(), "{text}");
+        }
+        assert!(both(&format!("{{\"a\":{}{}}}", "[".repeat(31), "]".repeat(31))).is_ok());
+        assert_eq!(both(&format!("{{\"a\":{}{}}}", "[".repeat(32), "]".repeat(32))), Err(Malformed::TooDeep));
+        assert_eq!(Members::read(b"{\"a\":\"\xff\"}".to_vec()).err(), Some(Malformed::Utf8));
+    }
+
+    #[test]
+    fn a_name_among_thousands_is_still_found_to_be_named_twice() {
+        let many = |last: usize| {
+            let members: Vec<_> = (0..2_000).chain([last]).map(|number| format!("\"n{number}\":0")).collect();
+            both(&format!("{{{}}}", members.join(",")))
+        };
+        assert_eq!(many(2_000).unwrap().len(), 2_001);
+        assert_eq!(many(3), Err(Malformed::DuplicateMember));
+        assert_eq!(many(1_999), Err(Malformed::DuplicateMember));
+    }
+}
