@@ -146,6 +146,47 @@ fn a_built_in_account_logs_in_and_a_wrong_password_does_not() {
 }
 
 #[test]
+fn a_user_changes_what_they_log_in_with_and_keeps_a_session() {
+    let world = World::new();
+    assert_eq!(world.with_input(&["accounts", "add", "carol"], "correct horse battery\n").code, 0);
+    let login = |password: &str| {
+        let ran = world.with_input(&["login", "carol", "--device", "phone", "--json"], &format!("{password}\n"));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+        (answer["access_token"].as_str().unwrap().to_owned(), answer["sid"].as_str().unwrap().to_owned())
+    };
+    let (token, sid) = login("correct horse battery");
+
+    // Without a credential: the user proves the password.
+    let change = ["accounts", "change-password", "carol", "--keep", &sid, "--json", "--credential", "none"];
+    let wrong = world.with_input(&change, "wrong horse\nanother staple\n");
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (5, ""));
+    assert_eq!(world.annul(&["token", "check", &token]).code, 0);
+    let changed = world.with_input(&change, "correct horse battery\nanother staple\n");
+    assert_eq!(changed.code, 0, "{}", changed.stderr);
+    let changed: Value = serde_json::from_str(&changed.stdout).unwrap();
+    assert_eq!(changed["kept"], "kept");
+    assert_eq!(world.annul(&["token", "check", &token]).code, 1);
+    let kept = changed["access_token"].as_str().unwrap();
+    assert_eq!(world.annul(&["token", "check", kept]).code, 0);
+
+    let secured = world.with_input(&["accounts", "secure", "carol"], "another staple\n");
+    assert_eq!(secured.code, 0, "{}", secured.stderr);
+    assert_eq!(world.annul(&["token", "check", kept]).code, 1);
+    let (token, _) = login("another staple");
+    let renamed = world.with_input(&["accounts", "lookup-id", "carol"], "another staple\n");
+    let subject = world.json(&["accounts", "show", "carol"])["subject"].as_str().unwrap().to_owned();
+    assert!(renamed.stdout.starts_with(&format!("carol goes by {subject} now\n")), "{}", renamed.stdout);
+    assert_ne!(subject, "carol");
+    assert_eq!(world.annul(&["token", "check", &token]).code, 1);
+    let devices = world.json(&["sessions", "devices", "carol"]);
+    assert_eq!(
+        (&devices["devices"][0]["device"]["id"], &devices["devices"][0]["logged_in"]),
+        (&"phone".into(), &false.into())
+    );
+}
+
+#[test]
 fn a_client_without_the_scope_is_not_permitted() {
     let world = World::new();
     let made = world.annul(&["clients", "add", "reader", "--scope", "read"]);

@@ -11,8 +11,9 @@ use super::revocation::{
     DryRun, Lift, LiftAnswer, RevocationAnswer, RevocationInfo, RevocationList, RevocationQuery, Revoke,
 };
 use super::types::{
-    AddIssuer, AuditQuery, CheckAnswer, CheckToken, ClientCredential, Introspection, KillKey, Login, Logout,
-    MachineToken, OpenSession, Reason, SessionInfo, SessionList, SetClaims, TokenAnswer,
+    AddIssuer, AuditQuery, ChangePassword, CheckAnswer, CheckToken, ClientCredential, CredentialChanged, DeviceInfo,
+    DeviceList, Introspection, KillKey, Login, Logout, LookupIdAnswer, MachineToken, OpenSession, Reason, SessionInfo,
+    SessionList, SetClaims, TokenAnswer,
 };
 use super::{AuthorityClient, Call, ClientError};
 use crate::error::ConfigError;
@@ -204,6 +205,41 @@ impl AuthorityClient {
     pub async fn set_password(&self, username: &str, password: &str) -> Result<(), ClientError> {
         let call = Call::new(Method::PUT, path(&["v1", "accounts", username, "password"])?);
         self.call_without_answer(call.json(&json!({ "password": password }))).await
+    }
+
+    /// Changes an account's password for its user, who proves the present one, and logs the account out
+    /// everywhere but on the session `keep`, whose next token is in the answer. Needs no credential.
+    pub async fn change_password(
+        &self,
+        username: &str,
+        change: &ChangePassword,
+    ) -> Result<RevocationAnswer, ClientError> {
+        let call = Call::new(Method::POST, path(&["v1", "accounts", username, "password"])?).json(change);
+        self.patient(change.wait).call(call.once()).await
+    }
+
+    /// Says that the credential of a user changed whom the caller authenticates: logged out everywhere
+    /// but on the session `keep`, whose next token is in the answer; later tokens carry another `cfp`.
+    pub async fn credential_changed(
+        &self,
+        subject: &str,
+        change: &CredentialChanged,
+    ) -> Result<RevocationAnswer, ClientError> {
+        let call = Call::new(Method::POST, path(&["v1", "subjects", subject, "credential-changed"])?).json(change);
+        self.patient(change.because.wait).call(call.once()).await
+    }
+
+    /// Gives a user another id and retires the old one for good; the new one is in the answer.
+    pub async fn change_lookup_id(&self, subject: &str, because: &Reason) -> Result<LookupIdAnswer, ClientError> {
+        let call = Call::new(Method::POST, path(&["v1", "subjects", subject, "lookup-id"])?).json(because);
+        self.patient(because.wait).call(call.once()).await
+    }
+
+    /// A user's devices with their last login and logout, the newest login first.
+    pub async fn devices(&self, subject: &str) -> Result<Vec<DeviceInfo>, ClientError> {
+        let list: DeviceList =
+            self.call(Call::new(Method::GET, path(&["v1", "subjects", subject, "devices"])?)).await?;
+        Ok(list.devices)
     }
 
     /// Events of the audit log.

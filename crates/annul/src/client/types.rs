@@ -11,6 +11,8 @@ use annul_core::settings::ClaimNames;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::revocation::RevocationAnswer;
+
 /// A session to open for a user whom the caller has authenticated.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OpenSession {
@@ -267,6 +269,67 @@ pub struct Login {
     /// The scope, names separated by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+}
+
+/// A change of a built-in account's password by its user.
+#[derive(Clone, Default, Serialize)]
+pub struct ChangePassword {
+    /// The password so far.
+    pub current: String,
+    /// The password from now on.
+    pub password: String,
+    /// The session that stays: the device that asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
+    /// Wait this long for the confirmation.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_millis")]
+    pub wait: Option<Duration>,
+}
+
+/// A credential that changed where the caller keeps it.
+#[derive(Clone, Default, Serialize)]
+pub struct CredentialChanged {
+    /// What is stored of the new one, such as a salted hash; without it the fingerprint is random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// The session that stays: the device that asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
+    /// Why, and how long to wait.
+    #[serde(flatten)]
+    pub because: Reason,
+}
+
+/// What a change of a lookup id answers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct LookupIdAnswer {
+    /// The id the user goes by now.
+    pub subject: String,
+    /// What the old id's retirement ended.
+    #[serde(flatten)]
+    pub revocation: RevocationAnswer,
+}
+
+/// A device and when it was last logged in and out, in Unix milliseconds.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct DeviceInfo {
+    /// The device, as its last login described it.
+    pub device: Device,
+    /// The client of its last login.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// When a session was last opened on it.
+    pub last_login_at: u64,
+    /// When it was last left with no session.
+    #[serde(default)]
+    pub last_logout_at: Option<u64>,
+    /// Whether one of its sessions can be used.
+    pub logged_in: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeviceList {
+    pub(super) devices: Vec<DeviceInfo>,
 }
 
 /// Which sessions a logout ends.
