@@ -28,12 +28,13 @@ use crate::known_clients::KnownClients;
 use crate::own_view::{OwnLog, OwnView};
 use crate::secrets::passwords::PasswordQueue;
 use crate::secrets::sealing::MasterKey;
+use crate::secrets::subject_key::SubjectSecret;
 use crate::setup::{FEED_KEY_PURPOSE, check_setup, genesis};
 use crate::standing::Standing;
 use crate::store::{Store, StoreError};
 
 pub use crate::caller::Caller;
-pub use crate::setup::{FirstSettings, FirstStart, IssuerSecret, Setup, StartError};
+pub use crate::setup::{FirstSettings, FirstStart, IssuerSecret, Setup, StartError, TokenKey};
 
 /// Rows one clean-up step removes, so that no transaction holds up the log.
 const PRUNE_STEP: usize = 1000;
@@ -135,6 +136,7 @@ impl Authority {
         }
         let feed_key = master.open(FEED_KEY_PURPOSE, &log.sealed_feed_key)?;
         let feed_signer = FeedSigner::from_pkcs8(&feed_key).map_err(|_| StartError::FeedKey)?;
+        keep_to(&*store, &master, &setup).await?;
         let standing = Standing::read(&*store, &master, None).await?;
         let life = setup.token_life.as_secs();
         if life > standing.settings.longest_life {
@@ -305,6 +307,20 @@ impl Authority {
         // The map is whole after every statement, so a panic elsewhere cannot have broken it.
         self.inner.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Brings a log in line with what was configured since: the groups, and the secret that keys of
+/// subjects are derived from, made when it is first needed.
+async fn keep_to(store: &dyn Store, master: &MasterKey, setup: &Setup) -> Result<(), StartError> {
+    let log = store.log().await?;
+    if log.groups.map(|groups| groups.count) != setup.groups {
+        store.set_groups(Caller::system().act("groups.set", None), setup.groups).await?;
+    }
+    if setup.token_key == TokenKey::PerSubject && log.subject_secret.is_none() {
+        let first = SubjectSecret::generate(master, 1)?;
+        store.set_subject_secret(Caller::system().act("subject_secret.create", None), first).await?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Authority {

@@ -182,6 +182,9 @@ pub enum VerbError {
         /// The name.
         kid: String,
     },
+    /// Tokens are not signed with keys of subjects.
+    #[error("tokens are not signed with keys of subjects here; nothing was changed")]
+    SubjectKeysOff,
     /// Too many passwords are being hashed.
     #[error("too many logins are in progress; nothing was changed")]
     Busy,
@@ -344,6 +347,7 @@ impl VerbError {
             Self::KeyAmbiguous { .. } => {
                 ("kid_ambiguous", Conflict, "revoke the target issuer:NAME/key:KID instead, which names the issuer")
             }
+            Self::SubjectKeysOff => ("subject_keys_off", Conflict, "set tokens.key to per_subject and start again"),
             Self::Busy => ("busy", ErrorKind::Busy, "try again in a moment"),
             Self::KeysChanging => ("keys_changing", Unavailable, "try again in a moment"),
             Self::NoRandomness => ("no_randomness", Unavailable, "check the system's random number generator"),
@@ -415,6 +419,7 @@ fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
         Refused::KeyExists { .. } | Refused::KeyState { .. } => (Conflict, "list the keys and try again"),
         Refused::NotAKey => (Invalid, "name a key"),
         Refused::SettingsConflict { .. } => (Conflict, "read the settings and try again"),
+        Refused::GroupClaimNeeded => (Conflict, "name the claim in `claims` and `ask_on`, or end groups first"),
         Refused::RecordTooLong => (Invalid, "ask for less in one call"),
         Refused::AccountExists | Refused::ClientExists | Refused::NameTaken => {
             (Conflict, "choose another name: accounts and clients share one name space")

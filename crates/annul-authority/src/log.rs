@@ -9,6 +9,10 @@
 //! What reaches sessions only leaves a bare `noop` in the log, so that the feed says nothing of it
 //! and the chain includes it all the same.
 
+mod groups;
+
+use std::collections::BTreeSet;
+
 use annul_core::algebra::{Cutoff, Until};
 use annul_core::fold::{Asked, EmittedBy, Horizon, InForce, in_force};
 use annul_core::position::Position;
@@ -17,7 +21,7 @@ use annul_core::settings::Settings;
 use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 
-use crate::model::{Act, AuditEvent, Head, LogLine, NewRevocation, Side, StoredRevocation};
+use crate::model::{Act, AuditEvent, Groups, Head, LogLine, NewRevocation, SealedSecret, Side, StoredRevocation};
 use crate::store::tables::{IssuerRow, Write};
 use crate::store::{Limits, LogState, Refused, StoreError};
 
@@ -31,6 +35,8 @@ pub(crate) struct Appender<'t> {
     commit: UnixMillis,
     latest: UnixMillis,
     act: Act,
+    /// The groups whose watermark this transaction has moved.
+    watermarks: BTreeSet<u64>,
 }
 
 impl<'t> Appender<'t> {
@@ -44,7 +50,7 @@ impl<'t> Appender<'t> {
         act: Act,
     ) -> Result<Self> {
         let log = tables.log()?;
-        Ok(Self { tables, limits, log, commit, latest, act })
+        Ok(Self { tables, limits, log, commit, latest, act, watermarks: BTreeSet::new() })
     }
 
     /// The log with all that was appended so far.
@@ -61,8 +67,8 @@ impl<'t> Appender<'t> {
         self.commit
     }
 
-    /// Appends a revocation and puts it in force.
-    pub(crate) fn revoke(&mut self, new: &NewRevocation, emitted_by: EmittedBy) -> Result<Position> {
+    /// Appends a revocation as it is and puts it in force.
+    fn put_in_force(&mut self, new: &NewRevocation, emitted_by: EmittedBy) -> Result<Position> {
         let kind = new.target.kind();
         let hash = new.target.hash(&self.log.hash_key);
         let issuer = self
@@ -147,6 +153,18 @@ impl<'t> Appender<'t> {
         self.log.settings = settings.clone();
         self.tables.put_log(&self.log)?;
         self.append(RecordBody::Settings(settings), None, self.act.reason.clone())
+    }
+
+    /// Sets the groups that subjects fall into, or ends them; nothing of it travels in the feed.
+    pub(crate) fn groups(&mut self, groups: Option<Groups>) -> Result<()> {
+        self.log.groups = groups;
+        self.tables.put_log(&self.log)
+    }
+
+    /// Sets the secret that keys of subjects are derived from; nothing of it travels in the feed.
+    pub(crate) fn subject_secret(&mut self, secret: SealedSecret) -> Result<()> {
+        self.log.subject_secret = Some(secret);
+        self.tables.put_log(&self.log)
     }
 
     /// Appends an issuer. Tokens from when its longest life was longer stay accounted for.

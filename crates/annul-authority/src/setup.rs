@@ -1,5 +1,6 @@
 //! What an authority is started with, what a new log begins with, and why a start fails.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use annul_core::settings::Settings;
@@ -7,14 +8,16 @@ use annul_core::target::HashKey;
 use annul_core::time::UnixMillis;
 use annul_core::token::Key;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::VerbError;
-use crate::model::{KeyState, RecordFields};
+use crate::model::{GROUP_CLAIM, Groups, KeyState, RecordFields};
 use crate::secrets::random;
 use crate::secrets::sealing::{MasterKey, SealError};
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::{SigningAlgorithm, SigningError, SigningKey};
 use crate::standing::sealed_key_record;
-use crate::store::{Genesis, StoreError};
+use crate::store::{Genesis, StoreError, with_group_claim};
 use crate::verbs::clients::{ADMIN, admin_record, new_secret};
 
 /// What the purpose of the sealed feed key is called.
@@ -47,8 +50,23 @@ pub struct Setup {
     pub logout_sets_version: bool,
     /// The fields of user records and what a change of each reaches.
     pub record_fields: RecordFields,
+    /// What signs the tokens of sessions.
+    pub token_key: TokenKey,
+    /// Into how many groups subjects fall; `None` for no groups.
+    pub groups: Option<NonZeroU32>,
     /// The settings of a new log, in force until they are changed by a verb.
     pub settings: FirstSettings,
+}
+
+/// What signs the tokens of sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKey {
+    /// The log's signing key, whose public half every verifier has.
+    #[default]
+    Signing,
+    /// A key of the subject's own. Only the authority can verify by it, so routes have to introspect.
+    PerSubject,
 }
 
 /// A secret that a foreign issuer signs with.
@@ -76,12 +94,16 @@ pub struct FirstSettings {
 }
 
 impl FirstSettings {
+    /// Whether a log has these settings. The claim of groups is put among its claims by the log itself.
     pub(crate) fn are_those_of(&self, settings: &Settings) -> bool {
+        let same = |ours: &[String], theirs: &[String]| {
+            theirs.iter().filter(|claim| ours.contains(claim) || *claim != GROUP_CLAIM).eq(ours)
+        };
         self.longest_life.as_secs() == settings.longest_life
             && self.max_leeway.as_secs() == settings.max_leeway
             && self.clock_skew.as_secs() == settings.clock_skew
-            && self.claims == settings.claims
-            && self.ask_on == settings.ask_on
+            && same(&self.claims, &settings.claims)
+            && same(&self.ask_on, &settings.ask_on)
     }
 }
 
@@ -104,6 +126,8 @@ impl Setup {
             secrets: Vec::new(),
             logout_sets_version: false,
             record_fields: RecordFields::default(),
+            token_key: TokenKey::default(),
+            groups: None,
             settings: FirstSettings {
                 longest_life: Duration::from_secs(15 * MINUTE),
                 max_leeway: Duration::from_secs(MINUTE),
@@ -239,11 +263,14 @@ pub(crate) fn genesis(
         ask_on: first.ask_on.clone(),
         hash_key: hash_key.id(),
     };
+    let settings = if setup.groups.is_some() { with_group_claim(settings) } else { settings };
     Ok(Genesis {
         log: random::name()?,
         hash_key,
         sealed_feed_key: master.seal(FEED_KEY_PURPOSE, &feed_key.to_pkcs8()?)?,
         settings,
+        // No token was issued yet, so none lacks its group.
+        groups: setup.groups.map(|count| Groups { count, since: UnixMillis::default() }),
         keys: vec![
             sealed_key_record(master, &active, KeyState::Active, now)?,
             sealed_key_record(master, &reserve, KeyState::Reserve, now)?,

@@ -13,9 +13,10 @@ use annul_core::token::KeySet;
 use serde_json::{Value, json};
 
 use crate::error::VerbError;
-use crate::model::{IssuerConfig, KeyRecord, KeyState};
+use crate::model::{IssuerConfig, KeyRecord, KeyState, SealedSecret};
 use crate::secrets::sealing::MasterKey;
 use crate::secrets::signing::{SigningAlgorithm, SigningError, SigningKey};
+use crate::secrets::subject_key::SubjectSecret;
 use crate::store::Store;
 
 /// Keys, issuers and settings as of one read of the store.
@@ -31,6 +32,7 @@ pub(crate) struct Standing {
     /// A position at which each key was published at the latest, by `kid`.
     published_by: HashMap<String, Position>,
     pub(crate) foreign: BTreeMap<String, Foreign>,
+    subject_secret: Option<Arc<SubjectSecret>>,
 }
 
 /// An accepted issuer and its keys, ready to verify with.
@@ -79,6 +81,7 @@ impl Standing {
                 (config.record.issuer.clone(), Foreign { config, keys })
             })
             .collect();
+        let subject_secret = open_secret(master, log.subject_secret.as_ref(), before)?;
         Ok(Self {
             settings: Arc::new(log.settings),
             own_keys,
@@ -87,12 +90,18 @@ impl Standing {
             active,
             published_by,
             foreign,
+            subject_secret,
         })
     }
 
     /// The key that signs.
     pub(crate) fn signer(&self) -> Result<&Arc<SigningKey>, VerbError> {
         self.signers.get(&self.active).ok_or(VerbError::KeysChanging)
+    }
+
+    /// The secret that keys of subjects are derived from.
+    pub(crate) fn subject_secret(&self) -> Result<&SubjectSecret, VerbError> {
+        self.subject_secret.as_deref().ok_or(VerbError::SubjectKeysOff)
     }
 
     /// What the key in reserve signs with.
@@ -129,6 +138,19 @@ pub(crate) fn sealed_key_record(
         published: Some(now),
         changed: now,
     })
+}
+
+fn open_secret(
+    master: &MasterKey,
+    sealed: Option<&SealedSecret>,
+    before: Option<&Standing>,
+) -> Result<Option<Arc<SubjectSecret>>, VerbError> {
+    let Some(sealed) = sealed else { return Ok(None) };
+    let known = before.and_then(|before| before.subject_secret.as_ref());
+    match known.filter(|known| known.generation() == sealed.generation) {
+        Some(known) => Ok(Some(Arc::clone(known))),
+        None => Ok(Some(Arc::new(SubjectSecret::open(master, sealed)?))),
+    }
 }
 
 fn open_key(master: &MasterKey, record: &KeyRecord) -> Result<SigningKey, VerbError> {

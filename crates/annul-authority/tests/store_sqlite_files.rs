@@ -227,7 +227,7 @@ async fn with_log(dir: &Path) -> SqliteStore {
     };
     let log = "log-on-disk".to_owned();
     let (sealed_feed_key, keys, clients) = (Vec::new(), Vec::new(), Vec::new());
-    store.bootstrap(Genesis { log, hash_key, sealed_feed_key, settings, keys, clients }).await.unwrap();
+    store.bootstrap(Genesis { log, hash_key, sealed_feed_key, settings, groups: None, keys, clients }).await.unwrap();
     store
 }
 

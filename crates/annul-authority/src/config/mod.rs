@@ -25,7 +25,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::RecordFields;
+use crate::model::{MAX_GROUPS, RecordFields};
+use crate::setup::TokenKey;
 use crate::span::Span;
 
 pub use error::ConfigError;
@@ -43,6 +44,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What tokens look like.
     pub tokens: TokensConfig,
+    /// Into how many groups users fall.
+    pub groups: GroupsConfig,
     /// How long sessions live.
     pub sessions: SessionsConfig,
     /// What changes with the users themselves.
@@ -109,6 +112,9 @@ pub struct TokensConfig {
     pub life: Span,
     /// `ES256`, `EdDSA`, `RS256` or `PS256`.
     pub algorithm: String,
+    /// What signs the tokens of sessions: `signing`, or `per_subject`, a key of each user's own by which
+    /// only the authority can verify.
+    pub key: TokenKey,
     /// The longest life any own token may have; verifiers refuse longer ones.
     pub longest_life: Span,
     /// The largest leeway any verifier may be configured with.
@@ -119,6 +125,15 @@ pub struct TokensConfig {
     pub claims: Vec<String>,
     /// Those of `claims` on which an entry makes every route ask.
     pub ask_on: Vec<String>,
+}
+
+/// `[groups]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GroupsConfig {
+    /// How many there are; 0 for none. Verifiers then hold one entry per group in place of one per
+    /// user, and ask about tokens that are older than it.
+    pub count: u32,
 }
 
 /// `[sessions]`
@@ -223,6 +238,7 @@ impl Default for TokensConfig {
             audience: "api".to_owned(),
             life: Span::seconds(300),
             algorithm: "ES256".to_owned(),
+            key: TokenKey::default(),
             longest_life: Span::seconds(900),
             max_leeway: Span::seconds(60),
             clock_skew: Span::seconds(5),
@@ -327,6 +343,9 @@ impl Config {
         }
         if let Some(claim) = self.tokens.ask_on.iter().find(|claim| !self.tokens.claims.contains(claim)) {
             return Err(ConfigError::AskOnUnknown { claim: claim.clone() });
+        }
+        if self.groups.count > MAX_GROUPS {
+            return refuse("groups.count", "it is at most 1048576; with more, entries per user are as good");
         }
         if self.sessions.idle.as_secs() == 0 || self.sessions.absolute < self.sessions.idle {
             return refuse("sessions.idle", "it is at least a second and at most sessions.absolute");

@@ -26,6 +26,7 @@ pub mod problem;
 pub mod revocations;
 pub mod sessions;
 pub mod settings;
+pub mod subject_keys;
 pub mod subjects;
 pub mod tokens;
 pub mod wellknown;

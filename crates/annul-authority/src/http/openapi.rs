@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::problem::{OauthError, ProblemDocument};
 use super::{
     App, accounts, audit, clients, credentials, devices, doctor, feed, health, issuers, keys, login, oauth,
-    revocations, sessions, settings, subjects, tokens, wellknown,
+    revocations, sessions, settings, subject_keys, subjects, tokens, wellknown,
 };
 
 /// Every endpoint.
@@ -47,6 +47,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::kill))
+        .routes(routes!(subject_keys::change_one))
+        .routes(routes!(subject_keys::change_all))
         .routes(routes!(issuers::list, issuers::add, issuers::remove))
         .routes(routes!(clients::list, clients::create))
         .routes(routes!(clients::delete))

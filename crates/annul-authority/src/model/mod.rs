@@ -4,6 +4,7 @@
 //! a row of the store; what is added to them later needs a default.
 
 mod bound;
+mod groups;
 mod record_fields;
 mod revocation;
 mod schedule;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 pub type Claims = Map<String, Value>;
 
 pub use self::bound::VerifierBound;
+pub use self::groups::{GROUP_CLAIM, Groups, MAX_GROUPS};
 pub use self::record_fields::RecordFields;
 pub use self::revocation::{NewRevocation, StoredRevocation};
 pub use self::schedule::{Schedule, Step, StepState};
@@ -28,7 +30,7 @@ pub use self::session::{
     Ancestor, AncestorName, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus,
 };
 pub use self::subject::{ChosenSession, MAX_VERSION, SubjectChange, SubjectPart, SubjectState};
-pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState};
+pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState, SealedSecret};
 
 /// A built-in account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,6 +40,9 @@ pub struct SubjectState {
     /// The entry that retired this id, once the subject goes by another: nothing is opened for it.
     #[serde(default)]
     pub retired: Option<Position>,
+    /// The string that its key is derived from, where tokens are signed with a key per subject.
+    #[serde(default)]
+    pub key: String,
 }
 
 impl SubjectState {

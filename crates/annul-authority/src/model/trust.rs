@@ -91,3 +91,21 @@ pub enum KeySource {
     /// The authority fetches it.
     Uri(String),
 }
+
+/// The secret that keys of subjects are derived from. Only one is in use; a new one has the next
+/// generation, which is part of the name under which its tokens are revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecret {
+    /// Counts the secrets, from 1.
+    pub generation: u32,
+    /// The secret, sealed under the master key.
+    pub sealed: Vec<u8>,
+}
+
+impl SealedSecret {
+    /// What it is called as a `key` target.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("subject-secret-{}", self.generation)
+    }
+}

@@ -7,3 +7,4 @@ pub(crate) mod random;
 pub mod sealing;
 pub mod secret;
 pub mod signing;
+pub(crate) mod subject_key;

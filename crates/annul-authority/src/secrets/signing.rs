@@ -69,6 +69,12 @@ impl fmt::Display for SigningAlgorithm {
     }
 }
 
+/// What signs tokens: a key of the authority's, or one of a subject's own.
+pub(crate) trait SignsTokens {
+    /// A signed token of the kind `typ` with these claims.
+    fn sign_token(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, SigningError>;
+}
+
 /// A private key with its public face. Debug output shows the name only.
 pub struct SigningKey {
     algorithm: SigningAlgorithm,
@@ -176,6 +182,12 @@ impl SigningKey {
         token.push('.');
         token.push_str(&URL_SAFE_NO_PAD.encode(signature));
         Ok(token)
+    }
+}
+
+impl SignsTokens for SigningKey {
+    fn sign_token(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, SigningError> {
+        Self::sign_token(self, typ, claims)
     }
 }
 

@@ -13,6 +13,7 @@ mod secrets;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -327,6 +328,8 @@ fn setup(config: &Config) -> Result<Setup, ServeError> {
         key_lead: config.feed.key_lead.0,
         jwks_refresh: config.feed.jwks_refresh.0,
         secrets: config.issuers.secrets.iter().map(issuer_secret).collect::<Result<_, _>>()?,
+        token_key: config.tokens.key,
+        groups: NonZeroU32::new(config.groups.count),
         settings: FirstSettings {
             longest_life: config.tokens.longest_life.0,
             max_leeway: config.tokens.max_leeway.0,

@@ -11,8 +11,8 @@ use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ClientRecord, Head, KeyChange, KeyRecord, LogLine, NewRevocation, Session, SessionStatus, StoredRevocation,
-    SubjectState, VerifierBound,
+    ClientRecord, Groups, Head, KeyChange, KeyRecord, LogLine, NewRevocation, SealedSecret, Session, SessionStatus,
+    StoredRevocation, SubjectState, VerifierBound,
 };
 
 /// Bounds that hold for a store as a whole. They come from the configuration.
@@ -47,6 +47,8 @@ pub struct Genesis {
     pub sealed_feed_key: Vec<u8>,
     /// The settings, of revision 1.
     pub settings: Settings,
+    /// The groups that subjects fall into.
+    pub groups: Option<Groups>,
     /// The first signing keys.
     pub keys: Vec<KeyRecord>,
     /// The first clients.
@@ -66,6 +68,10 @@ pub struct LogState {
     pub hash_key: HashKey,
     /// The feed key, sealed.
     pub sealed_feed_key: Vec<u8>,
+    /// The groups that subjects fall into, where entries about one user stay here.
+    pub groups: Option<Groups>,
+    /// The secret that keys of subjects are derived from, once there is one.
+    pub subject_secret: Option<SealedSecret>,
 }
 
 /// What a commit left behind, for those who keep something of the store in memory.

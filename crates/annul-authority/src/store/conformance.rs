@@ -9,6 +9,7 @@
 mod credentials;
 mod devices;
 mod entries;
+mod groups;
 mod lifts;
 mod log;
 mod lookup_ids;
@@ -30,8 +31,8 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 
 pub use self::{
-    credentials::*, devices::*, entries::*, lifts::*, log::*, lookup_ids::*, names::*, races::*, schedules::*,
-    sessions::*, subjects::*, until::*,
+    credentials::*, devices::*, entries::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, races::*,
+    schedules::*, sessions::*, subjects::*, until::*,
 };
 use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
@@ -223,6 +224,10 @@ macro_rules! store_conformance {
             a_new_lookup_id_was_nobodys
             devices_tell_their_last_login_and_logout
             a_device_is_logged_out_when_its_last_session_ends
+            an_entry_about_one_user_stays_and_its_groups_watermark_goes_out
+            everything_else_travels_as_it_would_without_groups
+            groups_begin_when_every_token_names_its_group
+            keys_of_subjects_change_with_the_entry_that_says_so
         }
     };
     ($bench:expr => $($claim:ident)+) => {
@@ -251,6 +256,7 @@ pub(crate) fn genesis() -> Genesis {
         },
         hash_key,
         sealed_feed_key: vec![1, 2, 3],
+        groups: None,
         keys: vec![key("k1", KeyState::Active), key("k2", KeyState::Reserve)],
         clients: vec![client("admin")],
     }

@@ -1,5 +1,7 @@
 //! The verbs of [`Store`] over any engine that can run a piece of work in a transaction.
 
+use std::num::NonZeroU32;
+
 use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::position::Position;
 use annul_core::settings::Settings;
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::model::{
     Account, Act, AuditEvent, ChosenSession, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
-    Schedule, StoredRevocation, SubjectChange, SubjectState,
+    Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// Runs work in transactions.
@@ -226,6 +228,19 @@ impl<E: Engine> Store for E {
 
     fn publish_settings(&self, act: Act, settings: Settings) -> Answer<'_, Appended> {
         self.write(move |txn| verbs::publish_settings(txn, &act, settings))
+    }
+
+    fn set_groups(&self, act: Act, count: Option<NonZeroU32>) -> Answer<'_, Appended> {
+        self.write(move |txn| verbs::set_groups(txn, &act, count))
+    }
+
+    fn set_subject_secret(&self, act: Act, secret: SealedSecret) -> Answer<'_, Appended> {
+        self.write(move |txn| verbs::set_subject_secret(txn, &act, &secret))
+    }
+
+    fn set_subject_key(&self, act: Act, subject: &str, key: String) -> Answer<'_, Appended> {
+        let subject = subject.to_owned();
+        self.write(move |txn| verbs::set_subject_key(txn, &act, &subject, &key))
     }
 
     fn add_account(&self, act: Act, account: Account) -> Answer<'_, ()> {

@@ -209,6 +209,9 @@ pub enum Refused {
         /// The revision in force.
         current: u32,
     },
+    /// Settings without the claim of groups would let tokens live that entries kept here revoke.
+    #[error("subjects fall into groups, so {:?} stays among the claims and ask_on", crate::model::GROUP_CLAIM)]
+    GroupClaimNeeded,
     /// A line of the log would be longer than any follower reads.
     #[error("the record would be longer than a follower reads")]
     RecordTooLong,
@@ -273,6 +276,7 @@ impl Refused {
             Self::KeyState { .. } => "key_state",
             Self::NotAKey => "not_a_key",
             Self::SettingsConflict { .. } => "settings_conflict",
+            Self::GroupClaimNeeded => "group_claim_needed",
             Self::RecordTooLong => "record_too_long",
             Self::AccountExists => "account_exists",
             Self::AccountUnknown => "account_unknown",

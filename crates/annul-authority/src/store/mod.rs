@@ -31,6 +31,7 @@ mod sqlite;
 pub(crate) mod tables;
 mod verbs;
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
 
 use annul_core::feed::log::{ReplicaId, ReplicaStatus};
@@ -50,9 +51,10 @@ pub use self::credentials::{CredentialChange, DeviceTimes, Holder, LogIn, Lookup
 pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
 pub use self::sqlite::{SqliteOptions, SqliteStore};
+pub(crate) use self::verbs::with_group_claim;
 use crate::model::{
     Account, Act, AuditEvent, ChosenSession, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
-    Schedule, StoredRevocation, SubjectChange, SubjectState,
+    Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// The future of an answer.
@@ -237,8 +239,21 @@ pub trait Store: Send + Sync {
     /// Stops accepting a foreign issuer. Entries against it are kept.
     fn remove_issuer(&self, act: Act, issuer: &str) -> Answer<'_, Appended>;
 
-    /// Publishes settings, whose revision must be the next. Issuer and hash key never change.
+    /// Publishes settings, whose revision must be the next. Issuer and hash key never change, and the
+    /// claim of groups stays while there are any.
     fn publish_settings(&self, act: Act, settings: Settings) -> Answer<'_, Appended>;
+
+    /// Sets into how many groups subjects fall, or ends groups, and publishes settings with their claim
+    /// where it is missing. Entries stay here only from when every token that lives names its group.
+    fn set_groups(&self, act: Act, count: Option<NonZeroU32>) -> Answer<'_, Appended>;
+
+    /// Sets the secret that keys of subjects are derived from, of the next generation. What the last
+    /// one signed is revoked by its name: `key always`.
+    fn set_subject_secret(&self, act: Act, secret: SealedSecret) -> Answer<'_, Appended>;
+
+    /// Sets the string that a subject's key is derived from: `subject now access`. Its sessions live
+    /// on, and their next token is signed with the new key.
+    fn set_subject_key(&self, act: Act, subject: &str, key: String) -> Answer<'_, Appended>;
 
     // Accounts and clients.
 

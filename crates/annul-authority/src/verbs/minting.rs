@@ -5,15 +5,16 @@
 
 use annul_core::position::Position;
 use annul_core::settings::Settings;
-use annul_core::target::HashKey;
+use annul_core::target::{HashKey, Target, TargetKind};
 use annul_core::time::UnixSeconds;
 use annul_core::token::{self, Facts};
 use serde_json::{Map, Value, json};
 
 use crate::error::VerbError;
-use crate::model::{Ancestor, AncestorName, Claims, Session, SubjectState};
+use crate::model::{Ancestor, AncestorName, Claims, GROUP_CLAIM, Session, SubjectState};
 use crate::secrets::secret::Secret;
-use crate::secrets::signing::SigningKey;
+use crate::secrets::signing::SignsTokens;
+use crate::store::LogState;
 
 /// The `typ` of an access token.
 const ACCESS_TOKEN: &str = "at+jwt";
@@ -28,6 +29,8 @@ pub(crate) struct Grant<'a> {
     pub(crate) session: Option<&'a Session>,
     /// What the subject's state adds.
     pub(crate) state: Claims,
+    /// The group its subject falls into.
+    pub(crate) group: Option<u64>,
 }
 
 /// What a token says of its issue.
@@ -46,8 +49,8 @@ pub(crate) struct Draft {
 }
 
 impl<'a> Grant<'a> {
-    /// The grant of a session with its claims, and its subject's state, as they are now.
-    pub(crate) fn of_session(session: &'a Session, subject: &SubjectState) -> Self {
+    /// The grant of a session in this log, with its claims and its subject's state as they are now.
+    pub(crate) fn of_session(session: &'a Session, subject: &SubjectState, log: &LogState) -> Self {
         Self {
             subject: &session.subject,
             // Every session is opened with a client; an older row without one is its subject's own.
@@ -57,6 +60,7 @@ impl<'a> Grant<'a> {
             scope: session.scope.as_deref(),
             session: Some(session),
             state: subject.token_claims(),
+            group: group(session, log),
         }
     }
 
@@ -80,6 +84,9 @@ impl<'a> Grant<'a> {
         set("auth_time", self.auth_time.0.into());
         if let Some(scope) = self.scope {
             set("scope", scope.into());
+        }
+        if let Some(group) = self.group {
+            set(GROUP_CLAIM, group.into());
         }
         if let Some(session) = self.session {
             if let Some(fingerprint) = &session.fingerprint {
@@ -119,7 +126,7 @@ impl Draft {
     }
 
     /// Signs the draft.
-    pub(crate) fn sign(self, signer: &SigningKey) -> Result<Minted, VerbError> {
+    pub(crate) fn sign(self, signer: &dyn SignsTokens) -> Result<Minted, VerbError> {
         let token = signer.sign_token(ACCESS_TOKEN, self.claims.map())?;
         Ok(Minted { token: Secret::new(token), stamp: self.stamp })
     }
@@ -129,6 +136,11 @@ impl Draft {
 pub(crate) struct Minted {
     pub(crate) token: Secret,
     pub(crate) stamp: Stamp,
+}
+
+fn group(session: &Session, log: &LogState) -> Option<u64> {
+    let subject = Target::one(&log.settings.issuer, TargetKind::Subject, &session.subject).ok()?;
+    Some(log.groups?.of(&subject.hash(&log.hash_key)))
 }
 
 fn origin(ancestor: &Ancestor) -> Value {

@@ -16,5 +16,6 @@ pub mod revocations;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod subject_keys;
 pub mod subjects;
 pub mod tokens;

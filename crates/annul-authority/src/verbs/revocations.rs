@@ -294,7 +294,7 @@ impl Authority {
     /// one of our sessions with `always` ends it. With `at` or `over` it is kept for later.
     pub async fn revoke(&self, caller: &Caller, request: RevokeRequest) -> Result<RevokeOutcome, VerbError> {
         bounds::reason(request.reason.as_deref())?;
-        let revocations = self.asked(&request)?;
+        let revocations = self.asked(&request).await?;
         if request.at.is_some() || request.over.is_some() {
             return self.revoke_later(caller, &request, revocations).await;
         }
@@ -397,9 +397,9 @@ impl Authority {
         }
     }
 
-    fn asked(&self, request: &RevokeRequest) -> Result<Vec<NewRevocation>, VerbError> {
+    async fn asked(&self, request: &RevokeRequest) -> Result<Vec<NewRevocation>, VerbError> {
         let named = match (&request.token, request.targets.as_slice()) {
-            (Some(token), []) => vec![self.token_named(token)?],
+            (Some(token), []) => vec![self.token_named(token).await?],
             (None, texts) if !texts.is_empty() => {
                 let issuer = request.issuer.as_deref().unwrap_or(self.issuer());
                 let targets: Result<Vec<_>, _> = texts.iter().map(|text| self.target(text, issuer)).collect();
@@ -441,9 +441,9 @@ impl Authority {
         Ok(NewRevocation { target, cutoff, reach, exp, until, reason: request.reason.clone() })
     }
 
-    fn token_named(&self, token: &Secret) -> Result<(Target, Option<UnixSeconds>), VerbError> {
+    async fn token_named(&self, token: &Secret) -> Result<(Target, Option<UnixSeconds>), VerbError> {
         // A verifier may still accept it within its leeway, so within the largest it is revoked.
-        let verified = self.verify(token.expose(), self.settings().max_leeway).map_err(VerbError::Token)?;
+        let verified = self.verified(token.expose(), self.settings().max_leeway).await?;
         Ok((verified.token_target(), Some(verified.expires())))
     }
 

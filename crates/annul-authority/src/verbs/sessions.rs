@@ -1,7 +1,6 @@
 //! Sessions: opened by a backend that authenticated the user, used to get the next access token,
 //! listed, ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use annul_core::position::Position;
@@ -16,6 +15,8 @@ use crate::error::VerbError;
 use crate::model::{ChosenSession, Device, KeyState, NewSession, ProofKey, Session, SessionStatus, SubjectState};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
+use crate::secrets::subject_key::SubjectSecret;
+use crate::setup::TokenKey;
 use crate::store::{LogState, Opened, SessionView};
 use crate::verbs::bounds;
 use crate::verbs::minting::{Grant, Minted, Stamp};
@@ -205,16 +206,17 @@ impl Authority {
     /// The first token of a session that was just opened. The caller holds the signing lock for
     /// reading since before that.
     pub(crate) async fn first_token(&self, opened: Opened) -> Result<TokenAnswer, VerbError> {
-        if opened.repeated {
-            // The first attempt's token was judged long ago; this one is judged now.
+        if opened.repeated || self.setup().token_key == TokenKey::PerSubject {
+            // The first attempt's token was judged long ago; this one is judged now. And the string
+            // that a subject's key is derived from is read together with its session.
             return self.issue(&opened.session.sid).await;
         }
         let now = self.clock().millis();
         let standing = self.standing();
         let signer = standing.signer()?;
         let stamp = self.stamp(&opened.session, opened.session.position, now)?;
-        let grant = Grant::of_session(&opened.session, &opened.subject);
-        let minted = grant.draft(stamp, signer.kid(), &opened.log.settings, self.hash_key())?.sign(signer)?;
+        let grant = Grant::of_session(&opened.session, &opened.subject, &opened.log);
+        let minted = grant.draft(stamp, signer.kid(), &opened.log.settings, self.hash_key())?.sign(&**signer)?;
         Ok(token_answer(&opened.session, minted))
     }
 
@@ -265,32 +267,46 @@ impl Authority {
     pub(crate) async fn issue(&self, sid: &str) -> Result<TokenAnswer, VerbError> {
         for _ in 0..MOST_TRIES {
             let now = self.clock().millis();
-            let signer = Arc::clone(self.standing().signer()?);
+            let standing = self.standing();
+            let secret = match self.setup().token_key {
+                TokenKey::Signing => None,
+                TokenKey::PerSubject => Some(standing.subject_secret()?),
+            };
+            let signer = standing.signer()?;
             let jti = random::token_id(now)?;
             let planned = self.clone();
-            let (kid, plan_jti) = (signer.kid().to_owned(), jti.clone());
+            let kid = secret.map_or(signer.kid(), SubjectSecret::name).to_owned();
+            let (plan_kid, plan_jti) = (kid.clone(), jti.clone());
             let plan = Box::new(move |log: &LogState, session: &Session, subject: &SubjectState| -> Vec<TargetHash> {
                 let stamp = planned.stamp_as(session, log.head.at, now, plan_jti);
-                let grant = Grant::of_session(session, subject);
-                let draft = grant.draft(stamp, &kid, &log.settings, planned.hash_key());
+                let grant = Grant::of_session(session, subject, log);
+                let draft = grant.draft(stamp, &plan_kid, &log.settings, planned.hash_key());
                 // A draft that cannot be made is refused below, where the error has a way out.
                 draft.map(|draft| draft.facts.targets.iter().map(|(_, hash)| *hash).collect()).unwrap_or_default()
             });
             let snapshot = self.store().issuing_snapshot(sid, plan).await?.ok_or(VerbError::SessionUnknown)?;
             usable(&snapshot.status)?;
-            let signs = snapshot.keys.iter().any(|key| key.state == KeyState::Active && key.kid == signer.kid());
+            let signs = match secret {
+                None => snapshot.keys.iter().any(|key| key.state == KeyState::Active && key.kid == kid),
+                Some(secret) => {
+                    snapshot.log.subject_secret.as_ref().is_some_and(|sealed| sealed.generation == secret.generation())
+                }
+            };
             if !signs {
                 self.reload().await?;
                 continue;
             }
             let session = snapshot.session;
             let stamp = Stamp { jti, ..self.stamp(&session, snapshot.log.head.at, now)? };
-            let grant = Grant::of_session(&session, &snapshot.subject);
-            let draft = grant.draft(stamp, signer.kid(), &snapshot.log.settings, self.hash_key())?;
+            let grant = Grant::of_session(&session, &snapshot.subject, &snapshot.log);
+            let draft = grant.draft(stamp, &kid, &snapshot.log.settings, self.hash_key())?;
             if let Some(refusal) = draft.facts.judge(|hash| snapshot.access.get(hash).copied()) {
                 return Err(VerbError::IssueRevoked(refusal));
             }
-            let minted = draft.sign(&signer)?;
+            let minted = match secret {
+                None => draft.sign(&**signer)?,
+                Some(secret) => draft.sign(&secret.key_of(self.issuer(), &session.subject, &snapshot.subject.key))?,
+            };
             self.note_use(&session, now).await?;
             return Ok(token_answer(&session, minted));
         }

@@ -124,8 +124,7 @@ impl Authority {
     pub async fn subject(&self, subject: &str, issuer: Option<String>) -> Result<SubjectAnswer, VerbError> {
         let target = self.subject_target(subject, issuer)?;
         let issuer = target.issuer_name().to_owned();
-        let SubjectState { blocked, claims, version, updated_at, retired, fingerprint: _ } =
-            self.store().subject(target).await?;
+        let SubjectState { blocked, claims, version, updated_at, retired, .. } = self.store().subject(target).await?;
         let updated_at = updated_at.map(|second| second.0);
         Ok(SubjectAnswer { subject: subject.to_owned(), issuer, blocked, retired, version, updated_at, claims })
     }

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use annul_core::algebra::{Cutoff, Reach, Refusal};
+use annul_core::algebra::{Cutoff, HitCutoff, Reach, Refusal};
 use annul_core::position::Position;
 use annul_core::target::{Target, TargetHash, TargetKind};
-use annul_core::token::{Expect, KeySet, TokenError, UnverifiedToken, VerifiedToken};
+use annul_core::token::{Algorithm, Expect, KeySet, TokenError, UnverifiedToken, VerifiedToken};
 use annul_core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,7 +17,8 @@ use crate::error::VerbError;
 use crate::model::{NewRevocation, SessionStatus, SubjectChange};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
-use crate::store::{JudgingSnapshot, Refused, Revoke, StoreError};
+use crate::secrets::signing::SigningError;
+use crate::store::{JudgingSnapshot, Refused, Revoke, SessionView, StoreError};
 use crate::verbs::bounds;
 use crate::verbs::clients::{AuthenticatedClient, OWN_SCOPES};
 use crate::verbs::minting::{Draft, Grant, Stamp};
@@ -63,6 +64,9 @@ pub struct CheckAnswer {
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claims: Option<Map<String, Value>>,
+    /// The id of the key that verified an active token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The same token with a new position.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,11 +156,13 @@ impl Authority {
             refusal: None,
             position: None,
             claims: None,
+            key: None,
             access_token: None,
         };
-        let token = match self.verify(request.token.expose(), self.settings().max_leeway) {
+        let token = match self.verified(request.token.expose(), self.settings().max_leeway).await {
             Ok(token) => token,
-            Err(error) => return Ok(refused(&error)),
+            Err(VerbError::Token(error)) => return Ok(refused(&error)),
+            Err(error) => return Err(error),
         };
         let _signing = self.signing_lock().read().await;
         let judged = match self.judge(&token).await {
@@ -171,6 +177,7 @@ impl Authority {
                 refusal: judged.refusal,
                 position: Some(judged.position),
                 claims: None,
+                key: None,
                 access_token: None,
             });
         }
@@ -181,6 +188,7 @@ impl Authority {
             refusal: None,
             position: Some(judged.position),
             claims: Some(token.claims().map().clone()),
+            key: Some(token.key_id().to_owned()),
             access_token,
         })
     }
@@ -189,7 +197,11 @@ impl Authority {
     /// whatever reason is told from none other.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, VerbError> {
         let inactive = Introspection::default();
-        let Ok(token) = self.verify(token, self.settings().clock_skew) else { return Ok(inactive) };
+        let token = match self.verified(token, self.settings().clock_skew).await {
+            Ok(token) => token,
+            Err(VerbError::Token(_)) => return Ok(inactive),
+            Err(error) => return Err(error),
+        };
         if !self.is_active(&token).await? {
             return Ok(inactive);
         }
@@ -235,6 +247,7 @@ impl Authority {
             scope: granted.as_deref(),
             session: None,
             state: Map::new(),
+            group: None,
         };
         let (token, stamp) =
             self.issue_without_session(&grant, random::token_id(self.clock().millis())?, self.token_life()).await?;
@@ -254,14 +267,11 @@ impl Authority {
     /// Logs the bearer of an own token out. The token proves who they are, so it must be active;
     /// only logging out of a session that has ended already is answered with its entry.
     pub async fn logout(&self, token: &str, request: LogoutRequest) -> Result<Revoked, VerbError> {
-        let token = self.verify(token, self.settings().clock_skew).map_err(VerbError::Bearer)?;
+        let token = self.verified(token, self.settings().clock_skew).await.map_err(as_bearer)?;
         if !token.is_own() {
             return Err(VerbError::Bearer(TokenError::IssuerMismatch));
         }
-        let judged = self.judge(&token).await.map_err(|error| match error {
-            VerbError::Token(error) => VerbError::Bearer(error),
-            other => other,
-        })?;
+        let judged = self.judge(&token).await.map_err(as_bearer)?;
         let ended = judged.snapshot.session.as_ref().is_some_and(|view| view.status == SessionStatus::Ended);
         let is_repeat = ended && request.scope == LogoutScope::Local;
         if let Some(refusal) = judged.refusal.filter(|_| !is_repeat) {
@@ -308,6 +318,7 @@ impl Authority {
             scope: None,
             session: None,
             state: Map::new(),
+            group: None,
         };
         Ok(self.issue_without_session(&grant, id.to_owned(), CANARY_LIFE.min(self.token_life())).await?.0)
     }
@@ -329,7 +340,37 @@ impl Authority {
 
     /// Verifies a token of ours or of an accepted issuer, for whatever audience: here it is an object
     /// that callers ask about, and grants nothing.
-    pub(crate) fn verify(&self, token: &str, leeway: u64) -> Result<VerifiedToken, TokenError> {
+    pub(crate) async fn verified(&self, token: &str, leeway: u64) -> Result<VerifiedToken, VerbError> {
+        match self.verify(token, leeway) {
+            // What verifiers say of a token signed with a key of its subject's own.
+            Err(TokenError::AlgNotAllowed) => self.verify_by_subject_key(token, leeway).await,
+            verified => verified.map_err(VerbError::Token),
+        }
+    }
+
+    async fn verify_by_subject_key(&self, token: &str, leeway: u64) -> Result<VerifiedToken, VerbError> {
+        let refused = VerbError::Token(TokenError::AlgNotAllowed);
+        let unverified = UnverifiedToken::parse(token).map_err(VerbError::Token)?;
+        let standing = self.standing();
+        let (Ok(secret), Some(subject)) = (standing.subject_secret(), unverified.claims().sub()) else {
+            return Err(refused);
+        };
+        if unverified.claims().iss() != Some(self.issuer()) || bounds::name("sub", subject).is_err() {
+            return Err(refused);
+        }
+        let audience = unverified.claims().aud().first().copied().unwrap_or_default().to_owned();
+        let state = self.store().subject(self.own_target(TargetKind::Subject, subject)?).await?;
+        let key = secret.key_of(self.issuer(), subject, &state.key).verifier();
+        let key = key.map_err(|_| VerbError::Signing(SigningError::Document))?;
+        let expect = Expect::own(self.issuer(), audience)
+            .with_algorithms([Algorithm::Hs256])
+            .with_leeway(leeway)
+            .with_longest_life(standing.settings.longest_life);
+        let now = self.clock().seconds();
+        unverified.verify(&KeySet::from_iter([key]), &expect, now).map_err(VerbError::Token)
+    }
+
+    fn verify(&self, token: &str, leeway: u64) -> Result<VerifiedToken, TokenError> {
         let unverified = UnverifiedToken::parse(token)?;
         let claims = unverified.claims();
         let issuer = claims.iss().ok_or(TokenError::IssuerMismatch)?.to_owned();
@@ -396,8 +437,7 @@ impl Authority {
                 let hit = cell(hash)?.judge(&facts.reading)?;
                 Some(Refusal { kind: *kind, cutoff: hit.cutoff, at: hit.at })
             });
-            let lives = snapshot.session.as_ref().is_some_and(|view| view.status == SessionStatus::Live);
-            let refusal = facts.judge(cell).or(asked.filter(|_| !lives));
+            let refusal = facts.judge(cell).or_else(|| by_session(asked?, snapshot.session.as_ref()));
             return Ok(Judged { position: snapshot.log.head.at, refusal, snapshot });
         }
         Err(VerbError::KeysChanging)
@@ -411,11 +451,13 @@ impl Authority {
             Some(view) => view.status != SessionStatus::Live,
             None => token.sid().is_some(),
         };
-        // A token within its leeway has no life left to be stamped.
-        let (true, Some(jti)) = (token.is_own() && !session_is_over && token.expires() > now, token.jti()) else {
+        let standing = self.standing();
+        // A token within its leeway has no life left to be stamped, and one that no verifier can verify
+        // is asked about every time.
+        let stampable = token.is_own() && standing.owns(token.key_id()) && token.expires() > now;
+        let (true, Some(jti)) = (stampable && !session_is_over, token.jti()) else {
             return Ok(None);
         };
-        let standing = self.standing();
         let signer = Arc::clone(standing.signer()?);
         let stamp = Stamp { position: judged.position, issued: now, expires: token.expires(), jti: jti.to_owned() };
         let draft = Draft::of(
@@ -428,7 +470,7 @@ impl Authority {
         if draft.facts.judge(|hash| judged.snapshot.access.get(hash).copied()).is_some() {
             return Ok(None);
         }
-        Ok(Some(draft.sign(&signer)?.token))
+        Ok(Some(draft.sign(&*signer)?.token))
     }
 
     /// Judges and signs a token that belongs to no session.
@@ -451,7 +493,7 @@ impl Authority {
         if let Some(refusal) = draft.facts.judge(|hash| snapshot.access.get(hash).copied()) {
             return Err(VerbError::IssueRevoked(refusal));
         }
-        let minted = draft.sign(signer)?;
+        let minted = draft.sign(&**signer)?;
         Ok((minted.token, minted.stamp))
     }
 
@@ -467,5 +509,25 @@ impl Authority {
 
     pub(crate) fn own_target(&self, kind: TargetKind, name: &str) -> Result<Target, VerbError> {
         Target::one(self.issuer(), kind, name).map_err(|error| VerbError::Target { text: name.to_owned(), error })
+    }
+}
+
+/// What is said against a token whose group, or other claim to be asked about, has an entry: nothing
+/// while its session can be used, else the entry that ended the session, where there is one.
+fn by_session(asked: Refusal, session: Option<&SessionView>) -> Option<Refusal> {
+    let Some(SessionView { session, status }) = session else { return Some(asked) };
+    let ended = |at| Refusal { kind: TargetKind::Session, cutoff: HitCutoff::Always, at };
+    match status {
+        SessionStatus::Live => None,
+        SessionStatus::Revoked(refusal) => Some(*refusal),
+        SessionStatus::Ended => Some(session.ended.as_ref().map_or(asked, |end| ended(end.at))),
+        SessionStatus::Expired => Some(asked),
+    }
+}
+
+fn as_bearer(error: VerbError) -> VerbError {
+    match error {
+        VerbError::Token(error) => VerbError::Bearer(error),
+        other => other,
     }
 }

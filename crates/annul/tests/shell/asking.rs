@@ -1,10 +1,12 @@
 //! Routes that have the authority asked.
 
+use std::time::Duration;
+
 use annul::policy::{OnStale, Policy};
-use annul::{ASKS_PER_SECOND, Outcome, Route};
+use annul::{ASKS_PER_SECOND, Decision, Outcome, Route};
 use serde_json::json;
 
-use crate::stub::{STALENESS, Stub, Token, code, eventually, within};
+use crate::stub::{AUDIENCE, STALENESS, Stub, Token, code, eventually, within};
 
 #[tokio::test]
 async fn the_answer_decides() {
@@ -52,6 +54,56 @@ async fn an_answer_does_not_outweigh_what_the_view_has_learnt_since() {
     eventually("the revocation is applied", || verifier.view().position() >= Some(at)).await;
     stub.let_asks_go(1);
     assert_eq!(code(&within(answer).await.unwrap()), "token_revoked");
+}
+
+/// An entry on a claim to be asked about came while the question was under way: the answer is from
+/// before it, and may be wrong about it.
+#[tokio::test]
+async fn an_answer_from_before_an_entry_to_be_asked_about_is_no_answer_to_it() {
+    let stub = Stub::start().await;
+    let verifier = stub.verifier().await;
+    let route = verifier.route(Policy::check(STALENESS));
+    let token = stub.token(&Token::default());
+    let first = stub.revoke_group();
+    eventually("the first entry is applied", || verifier.view().position() >= Some(first)).await;
+    stub.answer_asks(json!({"verdict": "active", "position": first.to_string()}));
+    assert_eq!(code(&within(route.decide(&token)).await), "ok");
+    stub.hold_asks();
+    let answer = asking(&route, &token);
+    eventually("the call is in the air", || stub.asks() == 2).await;
+    let second = stub.revoke_group();
+    eventually("the second entry is applied", || verifier.view().position() >= Some(second)).await;
+    stub.let_asks_go(1);
+    assert_eq!(code(&within(answer).await.unwrap()), "ask_unavailable");
+    stub.answer_asks(json!({"verdict": "active", "position": second.to_string()}));
+    stub.let_asks_go(1);
+    assert_eq!(code(&within(route.decide(&token)).await), "ok");
+}
+
+#[tokio::test]
+async fn only_what_could_be_accepted_is_introspected_and_its_key_must_be_named() {
+    let stub = Stub::start().await;
+    let verifier = stub.builder().leeway(Duration::ZERO).build().await.unwrap();
+    within(verifier.ready()).await;
+    let (introspect, check) = (verifier.route(Policy::introspect()), verifier.route(Policy::check(STALENESS)));
+    let token = stub.secret_token(&Token::default());
+    stub.answer_asks(json!({"verdict": "active", "position": "1:2", "key": "subject-secret-1"}));
+    let Decision::Allow(authorized) = within(introspect.decide(&token)).await else { panic!("it is active") };
+    assert_eq!(authorized.token().key_id(), "subject-secret-1");
+    assert_eq!(code(&check.decide(&token).await), "alg_not_allowed", "other routes ask nobody");
+    assert_eq!(stub.asks(), 1);
+    for (life, audience, refused) in [(0, AUDIENCE, "token_expired"), (300, "mail", "audience_mismatch")] {
+        let token = stub.secret_token(&Token { life, audience, ..Token::default() });
+        assert_eq!(code(&introspect.decide(&token).await), refused);
+    }
+    assert_eq!(stub.asks(), 1, "it could not be accepted whatever the authority says");
+    stub.answer_asks(json!({"verdict": "active", "position": "1:2"}));
+    assert_eq!(code(&within(introspect.decide(&token)).await), "ask_unavailable");
+    // Whoever vouches, what is known here to be revoked is refused.
+    stub.answer_asks(json!({"verdict": "active", "position": "1:2", "key": "subject-secret-1"}));
+    let at = stub.revoke_subject("alice");
+    eventually("the revocation is applied", || verifier.view().position() >= Some(at)).await;
+    assert_eq!(code(&within(introspect.decide(&token)).await), "token_revoked");
 }
 
 #[tokio::test]
@@ -104,7 +156,7 @@ async fn a_question_that_was_not_delivered_is_not_repeated() {
     assert_eq!(stub.asks(), 1, "repeats would not be counted by the budget");
 }
 
-fn asking(route: &Route, token: &str) -> tokio::task::JoinHandle<annul::Decision> {
+fn asking(route: &Route, token: &str) -> tokio::task::JoinHandle<Decision> {
     let Outcome::Ask(answer) = route.check(token) else { panic!("an ask route asks") };
     tokio::spawn(answer)
 }

@@ -1,7 +1,9 @@
 //! The tower layer and the axum extractors.
 #![cfg(feature = "axum")]
 
-use annul::http::Explain;
+use std::time::Duration;
+
+use annul::http::{ANNUL_TOKEN, Explain};
 use annul::policy::Policy;
 use annul::{AnnulLayer, Route};
 use axum::body::Body;
@@ -112,6 +114,23 @@ async fn an_asking_route_waits_for_the_answer() {
     stub.answer_asks(serde_json::json!({"verdict": "revoked"}));
     assert_eq!(send(&app, "/", &[&token]).await.status(), 401);
     assert_eq!(stub.asks(), 2);
+}
+
+#[tokio::test]
+async fn a_restamped_token_goes_to_the_client_and_into_no_store() {
+    let (stub, route) = stubbed(Policy::check(STALENESS).ask_after(Duration::ZERO)).await;
+    let app = app(AnnulLayer::new(route));
+    let token = format!("Bearer {}", stub.token(&Token::default()));
+    stub.answer_asks(serde_json::json!({"verdict": "active", "position": "1:2", "access_token": "new.to.ken"}));
+    let response = send(&app, "/", &[&token]).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()[ANNUL_TOKEN], "new.to.ken");
+    assert!(response.headers()[ANNUL_TOKEN].is_sensitive(), "it must not be printed");
+    assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    assert_eq!(stub.questions(), [serde_json::json!(true)], "it was asked for");
+
+    stub.answer_asks(serde_json::json!({"verdict": "active", "position": "1:2"}));
+    assert!(!send(&app, "/", &[&token]).await.headers().contains_key(ANNUL_TOKEN));
 }
 
 #[tokio::test]

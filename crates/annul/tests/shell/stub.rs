@@ -53,6 +53,8 @@ struct Shared {
     down: AtomicBool,
     refuse_with: AtomicU16,
     asks: AtomicUsize,
+    /// Whether each question wanted a re-stamped token.
+    questions: Mutex<Vec<Value>>,
     /// What `/v1/tokens/check` answers, and how many answers may go out.
     answer: Mutex<Value>,
     answers: Semaphore,
@@ -101,6 +103,7 @@ impl Stub {
             down: AtomicBool::new(false),
             refuse_with: AtomicU16::new(0),
             asks: AtomicUsize::new(0),
+            questions: Mutex::default(),
             answer: Mutex::new(json!({"verdict": "active"})),
             answers: Semaphore::new(1_000_000),
             idempotency: Mutex::default(),
@@ -143,18 +146,28 @@ impl Stub {
 
     /// Signs a token with the present key, at the present head.
     pub(crate) fn token(&self, token: &Token<'_>) -> String {
+        let kid = self.shared.feed.lock().unwrap().kid;
+        let signed = self.unsigned(token, &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid}));
+        let signature = self.shared.feed.lock().unwrap().signing.sign(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+
+    /// A token that only an authority could verify: signed with a secret that nobody else has.
+    pub(crate) fn secret_token(&self, token: &Token<'_>) -> String {
+        let signed = self.unsigned(token, &json!({"alg": "HS256", "typ": "at+jwt"}));
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode([1; 32]))
+    }
+
+    fn unsigned(&self, token: &Token<'_>, header: &Value) -> String {
         let feed = self.shared.feed.lock().unwrap();
         let now = unix();
-        let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": feed.kid});
         let claims = json!({
             "iss": ISSUER, "aud": token.audience, "sub": token.subject, "jti": token.jti, "client_id": "web",
-            "sid": format!("s-{}", token.subject), "iat": now, "auth_time": now, "exp": now + token.life,
+            "sid": format!("s-{}", token.subject), "grp": 1, "iat": now, "auth_time": now, "exp": now + token.life,
             "lpos": feed.log.point().at.to_string(),
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap());
-        let signed = format!("{}.{}", part(&header), part(&claims));
-        let signature = feed.signing.sign(signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+        format!("{}.{}", part(header), part(&claims))
     }
 
     /// Appends `subject:… now`.
@@ -163,7 +176,16 @@ impl Stub {
     }
 
     pub(crate) fn revoke(&self, kind: TargetKind, name: &str, cutoff: Cutoff) -> Position {
-        let target = Target::one(ISSUER, kind, name).unwrap().hash(&HashKey::from_bytes(HASH_KEY));
+        self.revoke_target(&Target::one(ISSUER, kind, name).unwrap(), cutoff)
+    }
+
+    /// Appends an entry on the group that every token here names.
+    pub(crate) fn revoke_group(&self) -> Position {
+        self.revoke_target(&Target::two(ISSUER, TargetKind::Claim, "grp", "1").unwrap(), Cutoff::Now)
+    }
+
+    fn revoke_target(&self, target: &Target, cutoff: Cutoff) -> Position {
+        let (kind, target) = (target.kind(), target.hash(&HashKey::from_bytes(HASH_KEY)));
         let until = Until::At(UnixSeconds(unix() + 3600));
         let fields = CutoffFields::of(cutoff, false, UnixMillis(unix() * 1000));
         self.commit(|_| RecordBody::Revoke(Entry { target, kind, fields, until }))
@@ -229,6 +251,10 @@ impl Stub {
         self.shared.asks.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn questions(&self) -> Vec<Value> {
+        self.shared.questions.lock().unwrap().clone()
+    }
+
     pub(crate) fn fail_next(&self, count: usize) {
         self.shared.failures.store(count, Ordering::SeqCst);
     }
@@ -253,8 +279,8 @@ fn settings() -> Settings {
         longest_life: 3600,
         max_leeway: MAX_LEEWAY,
         clock_skew: 5,
-        claims: Vec::new(),
-        ask_on: Vec::new(),
+        claims: vec!["grp".to_owned()],
+        ask_on: vec!["grp".to_owned()],
         hash_key: HashKey::from_bytes(HASH_KEY).id(),
     }
 }
@@ -382,8 +408,9 @@ async fn report(shared: Stubbed, Path((name, instance)): Path<(String, String)>,
     feed.log.answer(&point, &nonce, shared.now()).unwrap().to_json().into_response()
 }
 
-async fn check(shared: Stubbed) -> Response {
+async fn check(shared: Stubbed, question: axum::Json<Value>) -> Response {
     shared.asks.fetch_add(1, Ordering::SeqCst);
+    shared.questions.lock().unwrap().push(question["restamp"].clone());
     shared.answers.acquire().await.unwrap().forget();
     let answer = shared.answer.lock().unwrap().clone();
     axum::Json(answer).into_response()

@@ -1,12 +1,15 @@
 //! Connections that stay.
 
 use std::future::IntoFuture as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annul::WatchEvent;
-use annul::policy::{Authorized, Decision, OnStale, Policy};
+use annul::policy::{Authorized, Decision, DenyReason, OnStale, Policy};
 use annul::target::TargetKind;
 use annul::{Route, Verifier};
+use serde_json::json;
 
 use crate::stub::{STALENESS, Stub, Token, eventually, within};
 
@@ -50,6 +53,47 @@ async fn a_connection_let_in_by_its_youth_ends_with_it() {
     eventually("the revocation is applied", || route.verifier().view().position() >= Some(at)).await;
     assert!(matches!(route.decide(&token).await, Decision::Allow(_)), "the window passes a position cutoff over");
     assert!(matches!(within(watch.close()).await, WatchEvent::Revoked(refusal) if refusal.at == at));
+}
+
+#[tokio::test]
+async fn the_application_closes_a_connection_when_it_has_reconsidered() {
+    let stub = Stub::start().await;
+    let refuses = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&refuses);
+    let builder = stub.builder().refuse_when(move |_| asked.load(Ordering::SeqCst));
+    let verifier = builder.build().await.unwrap();
+    within(verifier.ready()).await;
+    for policy in [Policy::check(STALENESS), Policy::verify_only(), Policy::ask()] {
+        refuses.store(false, Ordering::SeqCst);
+        let route = verifier.route(policy);
+        let watch = route.watch(&let_in(&route, &stub.token(&Token::default())).await);
+        refuses.store(true, Ordering::SeqCst);
+        verifier.reconsider();
+        assert_eq!(within(watch.close()).await, WatchEvent::Refused(DenyReason::RefusedByApplication));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_asked_about_where_its_token_is_known_and_goes_on_with_the_new_one() {
+    let stub = Stub::start().await;
+    let verifier = stub.verifier().await;
+    let route = verifier.route(Policy::check(STALENESS));
+    let token = stub.token(&Token::default());
+    let (mut asking, mut mute) = {
+        let authorized = let_in(&route, &token).await;
+        (route.watch(&authorized).asking(&token), route.watch(&authorized))
+    };
+    let at = stub.revoke_group();
+    let restamped = stub.token(&Token::default());
+    stub.answer_asks(json!({"verdict": "active", "position": at.to_string(), "access_token": restamped}));
+    assert_eq!(within(mute.event()).await, WatchEvent::Unvouched, "it has no text to ask about");
+    let nothing = tokio::time::timeout(Duration::from_millis(300), asking.event()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    assert_eq!(stub.asks(), 1, "the new token is not asked about again");
+
+    stub.answer_asks(json!({"verdict": "revoked"}));
+    stub.revoke_group();
+    assert_eq!(within(asking.event()).await, WatchEvent::Refused(DenyReason::Revoked(None)));
 }
 
 #[tokio::test]

@@ -64,15 +64,25 @@ pub(super) const fn side_column(side: Side) -> i64 {
 
 impl Read for Rows<'_> {
     fn log(&self) -> Result<LogState> {
-        let sql = "SELECT h.epoch, h.seq, h.chain, l.id, l.settings, l.hash_key, l.feed_key FROM log l, head h";
+        let sql = "SELECT h.epoch, h.seq, h.chain, l.id, l.settings, l.hash_key, l.feed_key, l.groups, \
+                   l.subject_secret FROM log l, head h";
         let read = |row: &Row<'_>| {
             let head = Head { at: position(row)?, chain: chain(row.get(2)?) };
             let hash_key = HashKey::from_bytes(row.get(5)?);
-            Ok((head, row.get::<_, String>(3)?, row.get::<_, String>(4)?, hash_key, row.get(6)?))
+            let state = (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?);
+            Ok((head, row.get::<_, String>(3)?, row.get::<_, String>(4)?, hash_key, row.get(6)?, state))
         };
-        let (head, log, settings, hash_key, sealed_feed_key) =
+        let (head, log, settings, hash_key, sealed_feed_key, (groups, subject_secret)) =
             self.first(sql, [], read)?.ok_or(StoreError::NotBootstrapped)?;
-        Ok(LogState { log, head, settings: from_doc("log", &settings)?, hash_key, sealed_feed_key })
+        Ok(LogState {
+            log,
+            head,
+            settings: from_doc("log", &settings)?,
+            hash_key,
+            sealed_feed_key,
+            groups: groups.map(|doc| from_doc("log", &doc)).transpose()?,
+            subject_secret: subject_secret.map(|doc| from_doc("log", &doc)).transpose()?,
+        })
     }
 
     fn chain_at(&self, log: &LogState, at: Position) -> Result<Option<Chain>> {

@@ -33,9 +33,18 @@ impl Write for Rows<'_> {
     fn put_log(&mut self, log: &LogState) -> Result<()> {
         let settings = to_doc(&log.settings);
         self.run(
-            "INSERT INTO log (one, id, settings, hash_key, feed_key) VALUES (1, ?1, ?2, ?3, ?4) \
-             ON CONFLICT (one) DO UPDATE SET settings = excluded.settings, feed_key = excluded.feed_key",
-            params![log.log, settings, log.hash_key.expose(), log.sealed_feed_key],
+            "INSERT INTO log (one, id, settings, hash_key, feed_key, groups, subject_secret) \
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (one) DO UPDATE SET settings = excluded.settings, feed_key = excluded.feed_key, \
+             groups = excluded.groups, subject_secret = excluded.subject_secret",
+            params![
+                log.log,
+                settings,
+                log.hash_key.expose(),
+                log.sealed_feed_key,
+                log.groups.as_ref().map(to_doc),
+                log.subject_secret.as_ref().map(to_doc)
+            ],
         )?;
         self.put_head(log.head.at.epoch, log.head.at.seq, &log.head.chain.0)
     }

@@ -24,6 +24,8 @@ pub(crate) fn bootstrap(txn: &mut Txn<'_>, genesis: Genesis) -> Result<LogState>
         settings: genesis.settings.clone(),
         hash_key: genesis.hash_key,
         sealed_feed_key: genesis.sealed_feed_key,
+        groups: genesis.groups,
+        subject_secret: None,
     })?;
     for key in &genesis.keys {
         txn.tables.put_key(key)?;

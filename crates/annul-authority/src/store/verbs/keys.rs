@@ -6,6 +6,7 @@ use annul_core::settings::{ClaimNames, IssuerRecord, Settings};
 use annul_core::target::{Target, TargetKind};
 use annul_core::time::UnixSeconds;
 
+use super::groups::has_group_claim;
 use super::revocations::{append, done};
 use super::sessions::put_session;
 use super::{Result, Snapshot, Txn, once};
@@ -95,6 +96,9 @@ pub(crate) fn publish_settings(txn: &mut Txn<'_>, act: &Act, settings: Settings)
         let same_log = settings.issuer == before.issuer && settings.hash_key == before.hash_key;
         if settings.revision != before.revision + 1 || !same_log {
             return Err(Refused::SettingsConflict { current: before.revision }.into());
+        }
+        if log.log().groups.is_some() && !has_group_claim(&settings) {
+            return Err(Refused::GroupClaimNeeded.into());
         }
         let (claims_changed, life_changed) =
             (settings.claims != before.claims, settings.longest_life != before.longest_life);
