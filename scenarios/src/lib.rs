@@ -13,10 +13,10 @@ mod process;
 mod proxy;
 mod service;
 
-pub use api::{Answer, Client};
+pub use api::{Answer, Client, claims};
 pub use authority::{AUDIENCE, Authority, ISSUER, Launch};
 pub use command::{Cli, Ran};
-pub use foreign::{ForeignIssuer, now};
+pub use foreign::{ForeignIssuer, now, now_millis};
 pub use gateway::{Gateway, GatewayOptions};
 pub use process::{Process, binary};
 pub use proxy::Proxy;

@@ -65,6 +65,25 @@ impl Process {
         assert!(sent.is_ok_and(|status| status.success()), "process {} takes no SIG{name}", self.id());
     }
 
+    /// Suspends it, and returns when none of its threads runs any more; `CONT` wakes it.
+    ///
+    /// # Panics
+    /// If it still runs after ten seconds.
+    pub fn pause(&self) {
+        self.signal("STOP");
+        let asked = Instant::now();
+        while !self.is_stopped() {
+            assert!(asked.elapsed() < Duration::from_secs(10), "process {} does not stop", self.id());
+            std::thread::yield_now();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("the process is there");
+        let stopped = |status: String| status.lines().any(|line| line.starts_with("State:\tT"));
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok()).all(stopped)
+    }
+
     /// How it ended.
     ///
     /// # Panics

@@ -46,6 +46,12 @@ pub struct ServiceOptions {
     pub revoked_status: u16,
     /// Bytes its cache of verified facts may take.
     pub cache_bytes: u64,
+    /// Whether its own callback refuses the subjects on a list that a test writes.
+    pub refuses_by_list: bool,
+    /// The window in which its routes `/windowed` and `/immediate` take a token for young, in milliseconds.
+    pub window_ms: Option<u64>,
+    /// Whether it has routes that introspect.
+    pub introspects: bool,
     /// Variables of its process's environment.
     #[serde(skip)]
     pub environment: Vec<(String, String)>,
@@ -72,6 +78,9 @@ impl ServiceOptions {
             max_staleness_ms: 10_000,
             revoked_status: 401,
             cache_bytes: 1 << 20,
+            refuses_by_list: false,
+            window_ms: None,
+            introspects: false,
             environment: Vec::new(),
             log: None,
         }
@@ -287,6 +296,23 @@ impl Service {
         let text = request.send().await.expect("the service answers").text().await.expect("metrics are text");
         let value = text.lines().find_map(|line| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')));
         value.map_or(0.0, |value| value.parse().expect("a metric is a number"))
+    }
+
+    /// Puts a subject on the list by which its own callback refuses.
+    pub async fn list(&self, subject: &str) {
+        let request = self.http.put(format!("{}/refused/{subject}", self.url()));
+        Answer::of(request.send().await.expect("the service answers")).await.expect_status(200);
+    }
+
+    /// Takes a subject off that list.
+    pub async fn unlist(&self, subject: &str) {
+        let request = self.http.delete(format!("{}/refused/{subject}", self.url()));
+        Answer::of(request.send().await.expect("the service answers")).await.expect_status(200);
+    }
+
+    /// How often its own callback was shown a token of `subject`.
+    pub async fn hook_calls(&self, subject: &str) -> u64 {
+        self.metric(&format!("scenario_hook_calls_total{{subject=\"{subject}\"}}")).await as u64
     }
 
     /// Waits for a state of the verifier, looked at until it holds.

@@ -1,16 +1,18 @@
 //! A service as a team would write it: an HTTP API and a WebSocket behind the public `annul` crate.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annul::axum::Bearer;
-use annul::{AnnulLayer, Policy, Route, Verifier};
+use annul::{AnnulLayer, Policy, Route, VerifiedToken, Verifier};
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use scenarios::ServiceOptions;
 use serde_json::{Value, json};
@@ -24,14 +26,15 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let options: ServiceOptions = serde_json::from_str(&std::env::args().nth(1).unwrap_or_default())?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
-    let verifier = verifier(&options).await?;
+    let refused = RefusedList::default();
+    let verifier = verifier(&options, &refused).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("listening http://{}", listener.local_addr()?);
-    axum::serve(listener, routes(&verifier, &options, metrics)).await?;
+    axum::serve(listener, routes(&verifier, &options, refused, metrics)).await?;
     Ok(())
 }
 
-async fn verifier(options: &ServiceOptions) -> anyhow::Result<Verifier> {
+async fn verifier(options: &ServiceOptions, refused: &RefusedList) -> anyhow::Result<Verifier> {
     let (id, secret) = &options.credential;
     let mut builder = Verifier::builder(&options.issuer, &options.audience)
         .authority(&options.authority, id, secret)
@@ -57,17 +60,53 @@ async fn verifier(options: &ServiceOptions) -> anyhow::Result<Verifier> {
     if let Some(state_dir) = &options.state_dir {
         builder = builder.state_dir(state_dir);
     }
+    if options.refuses_by_list {
+        let refused = refused.clone();
+        builder = builder.refuse_when(move |token| refused.refuses(token));
+    }
     Ok(builder.build().await?)
 }
 
-fn routes(verifier: &Verifier, options: &ServiceOptions, metrics: PrometheusHandle) -> Router {
+/// The application's own idea of who may not: a list in memory.
+#[derive(Clone, Default)]
+struct RefusedList(Arc<Mutex<BTreeSet<String>>>);
+
+impl RefusedList {
+    fn refuses(&self, token: &VerifiedToken) -> bool {
+        let subject = token.subject().unwrap_or_default().to_owned();
+        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&subject);
+        metrics::counter!("scenario_hook_calls_total", "subject" => subject).increment(1);
+        refused
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeSet<String>) -> bool) {
+        let _changed = change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn routes(verifier: &Verifier, options: &ServiceOptions, refused: RefusedList, metrics: PrometheusHandle) -> Router {
     let max_staleness = Duration::from_millis(options.max_staleness_ms);
     let check = Policy::check(max_staleness);
     let check =
         if options.revoked_status == 403 { check.revoked_status(annul::RevokedStatus::Forbidden) } else { check };
     let check = verifier.route(check);
     let guarded = |route: &Route| AnnulLayer::new(route.clone());
-    Router::new()
+    let mut further = Router::new();
+    if let Some(window) = options.window_ms.map(Duration::from_millis) {
+        let (windowed, immediate) =
+            (check.policy().clone().check_after(window), check.policy().clone().ask_after(window));
+        further = further
+            .route("/windowed", get(claims).layer(guarded(&verifier.route(windowed))))
+            .route("/immediate", get(claims).layer(guarded(&verifier.route(immediate))));
+    }
+    if options.introspects {
+        let introspect = verifier.route(Policy::introspect());
+        further = further
+            .route("/introspect", get(claims).layer(guarded(&introspect)))
+            .route("/introspect/socket", get(socket).with_state(introspect.clone()).layer(guarded(&introspect)));
+    }
+    further
+        .route("/refused/{subject}", put(refuse).delete(pardon).with_state((refused, verifier.clone())))
         .route("/check", get(claims).layer(guarded(&check)))
         .route("/admin", get(admin).layer(guarded(&check)))
         .route("/socket", get(socket).with_state(check.clone()).layer(guarded(&check)))
@@ -88,9 +127,30 @@ async fn admin(Bearer(authorized): Bearer) -> Response {
     if roles.contains(&json!("admin")) { "welcome".into_response() } else { StatusCode::FORBIDDEN.into_response() }
 }
 
+/// Puts a subject on the application's list, for open connections too.
+async fn refuse(State((refused, verifier)): State<(RefusedList, Verifier)>, Path(subject): Path<String>) {
+    refused.change(|subjects| subjects.insert(subject));
+    verifier.reconsider();
+}
+
+/// Takes a subject off it.
+async fn pardon(State((refused, verifier)): State<(RefusedList, Verifier)>, Path(subject): Path<String>) {
+    refused.change(|subjects| subjects.remove(&subject));
+    verifier.reconsider();
+}
+
 /// Echoes until the token is revoked or expires.
-async fn socket(State(route): State<Route>, Bearer(authorized): Bearer, upgrade: WebSocketUpgrade) -> Response {
+async fn socket(
+    State(route): State<Route>,
+    Bearer(authorized): Bearer,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let watch = route.watch(&authorized);
+    let watch = match annul::http::bearer(&headers) {
+        Ok(token) => watch.asking(token),
+        Err(_) => watch,
+    };
     upgrade.on_upgrade(async move |mut socket: WebSocket| {
         let mut watch = std::pin::pin!(watch.into_future());
         loop {

@@ -8,4 +8,5 @@ mod cutoff;
 mod deny;
 mod keys;
 mod subjects;
+mod routes;
 mod surfaces;

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 #[tokio::test]
 async fn junk_costs_nothing() {
@@ -95,9 +95,12 @@ async fn one_session_many_channels() {
     assert_eq!(echo(&mut his, "back").await, "back");
 }
 
-async fn connect(service: &Service, token: &str) -> Result<Socket, u16> {
-    let url = format!("{}/socket", service.url().replacen("http", "ws", 1));
-    let mut request = url.into_client_request().expect("a URL");
+pub(crate) async fn connect(service: &Service, token: &str) -> Result<Socket, u16> {
+    connect_to(&format!("{}/socket", service.url()), token).await
+}
+
+pub(crate) async fn connect_to(url: &str, token: &str) -> Result<Socket, u16> {
+    let mut request = url.replacen("http", "ws", 1).into_client_request().expect("a URL");
     request.headers_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
     match tokio_tungstenite::connect_async(request).await {
         Ok((socket, _)) => Ok(socket),
@@ -106,7 +109,7 @@ async fn connect(service: &Service, token: &str) -> Result<Socket, u16> {
     }
 }
 
-async fn echo(socket: &mut Socket, text: &str) -> String {
+pub(crate) async fn echo(socket: &mut Socket, text: &str) -> String {
     socket.send(Message::Text(text.into())).await.expect("the socket is open");
     match socket.next().await {
         Some(Ok(Message::Text(text))) => text.to_string(),
@@ -115,7 +118,7 @@ async fn echo(socket: &mut Socket, text: &str) -> String {
 }
 
 /// The close code and reason, which must arrive within `bound`.
-async fn closed_within(socket: &mut Socket, bound: Duration) -> (u16, String) {
+pub(crate) async fn closed_within(socket: &mut Socket, bound: Duration) -> (u16, String) {
     let asked = Instant::now();
     loop {
         let left = bound.saturating_sub(asked.elapsed());
