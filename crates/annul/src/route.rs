@@ -66,7 +66,7 @@ impl Route {
             Err(error) => match self.beyond_this_process(token, &error, moment) {
                 Some(Ok(introspectable)) => {
                     metrics::decided("ask", "asked");
-                    return Outcome::Ask(self.ask(token, About::Introspectable(introspectable)));
+                    return Outcome::Ask(self.ask(token, About::Introspectable(Box::new(introspectable))));
                 }
                 Some(Err(error)) => self.refuse(token, error, moment),
                 None => self.refuse(token, error, moment),
@@ -148,7 +148,7 @@ pub struct AskFuture {
 /// What was asked about.
 enum About {
     Verified(Unsettled),
-    Introspectable(Introspectable),
+    Introspectable(Box<Introspectable>),
 }
 
 impl AskFuture {

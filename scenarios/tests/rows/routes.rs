@@ -370,6 +370,12 @@ async fn per_subject_key() {
     for token in junk {
         assert_eq!(introspected(token).await.status, 401, "{token}");
     }
+    // Where tokens are signed otherwise, there is nothing to change.
+    let other = Authority::start();
+    for path in ["/v1/subjects/alice/key", "/v1/keys/subject-secret"] {
+        let refused = other.admin().post(path, json!({})).await;
+        assert_eq!((refused.status, refused.text("code")), (409, "subject_keys_off"), "{path}");
+    }
     let elsewhere = authority.open(json!({"subject": "carol", "audience": ["mail"]})).await;
     assert_eq!(introspected(elsewhere.token()).await, seen(401, "token_invalid"));
     assert_eq!(asked(&authority).await, before);

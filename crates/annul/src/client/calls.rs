@@ -70,6 +70,19 @@ impl AuthorityClient {
         self.patient(because.wait).call_without_answer(call.once()).await
     }
 
+    /// Gives a user a new key, where tokens are signed with keys of their subjects: the signatures of the
+    /// user's tokens fail, its sessions live on.
+    pub async fn change_subject_key(&self, subject: &str, because: &Reason) -> Result<RevocationAnswer, ClientError> {
+        let call = Call::new(Method::POST, path(&["v1", "subjects", subject, "key"])?).json(because);
+        self.patient(because.wait).call(call.once()).await
+    }
+
+    /// Makes a new secret for the keys of all users: every signature by the last one's keys fails.
+    pub async fn change_subject_secret(&self, because: &Reason) -> Result<RevocationAnswer, ClientError> {
+        let call = Call::new(Method::POST, "v1/keys/subject-secret").json(because);
+        self.patient(because.wait).call(call.once()).await
+    }
+
     /// What the authority itself says of a token, computed after this question came in.
     pub async fn check_token(&self, check: &CheckToken) -> Result<CheckAnswer, ClientError> {
         self.call(Call::new(Method::POST, "v1/tokens/check").json(check)).await
