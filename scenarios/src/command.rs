@@ -1,7 +1,7 @@
 //! The command line as a person or a script would use it.
 
 use std::io::Write as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,7 +52,26 @@ impl Cli {
         self.run_with_input(arguments, "").await
     }
 
-    /// The same, with a text on its standard input.
+    /// Runs a script as a person would type it, with `annul` on the path, these variables and no
+    /// terminal; it ends at the first command that fails.
+    pub async fn script(&self, script: &str, variables: &[(&str, String)]) -> Ran {
+        let folder = binary("annul").parent().expect("a binary lies in a folder").to_owned();
+        let before = std::env::var("PATH").expect("there is a path");
+        let output = tokio::process::Command::new("sh")
+            .args(["-euc", script])
+            .current_dir(self.home.path())
+            .env_remove("ANNUL_TLS_ROOT")
+            .env("PATH", format!("{}:{before}", folder.display()))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap_or_else(|error| panic!("{script}: {error}"));
+        Ran::of(output)
+    }
+
+    /// The same as [`run`](Self::run), with a text on its standard input.
     pub async fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         let mut stdin = tempfile::tempfile_in(self.home.path()).expect("a temporary file");
         stdin.write_all(input.as_bytes()).expect("the input is written");
@@ -66,12 +85,16 @@ impl Cli {
             .output()
             .await
             .unwrap_or_else(|error| panic!("annul {arguments:?}: {error}"));
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("annul prints text");
-        Ran { code: code(output.status), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ran::of(output)
     }
 }
 
 impl Ran {
+    fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("annul prints text");
+        Self { code: code(output.status), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     /// This, which must have ended with `code`.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {

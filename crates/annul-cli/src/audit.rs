@@ -2,11 +2,12 @@
 
 use annul_core::position::Position;
 use annul_core::time::UnixMillis;
-use clap::Args;
+use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::credential::Connection;
+use crate::exposure::Exposure;
 use crate::failure::{Exit, Outcome};
 use crate::print::{self, Format};
 use crate::remote::Remote;
@@ -14,7 +15,10 @@ use crate::when::millis_text;
 
 /// Show the audit log: a refusal's position leads to its reason and actor
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Audit {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// Only events after this id
     #[arg(long, value_name = "ID")]
     after: Option<u64>,
@@ -31,9 +35,17 @@ pub(crate) struct Audit {
     connection: Connection,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Exposure(Exposure),
+}
+
 impl Audit {
     pub(crate) async fn run(self, format: Format) -> Outcome {
         let remote = Remote::connect(&self.connection)?;
+        if let Some(Verb::Exposure(exposure)) = self.verb {
+            return exposure.run(&remote, format).await;
+        }
         let mut query = vec![("limit", self.limit.to_string())];
         query.extend(self.after.map(|after| ("after", after.to_string())));
         query.extend(self.position.map(|position| ("position", position.to_string())));

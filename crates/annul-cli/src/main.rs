@@ -6,11 +6,13 @@
 
 mod accounts;
 mod audit;
+mod bulk;
 mod clients;
 mod confirm;
 mod credential;
 mod demo;
 mod doctor;
+mod exposure;
 mod failure;
 mod feed;
 mod gateway;
@@ -27,6 +29,7 @@ mod reference;
 mod remote;
 mod revocation;
 mod revoke;
+mod schedules;
 mod serve;
 mod sessions;
 mod settings;
@@ -66,6 +69,7 @@ enum Verb {
     Token(token::Token),
     Revoke(revoke::Revoke),
     Lift(lift::Lift),
+    Schedules(schedules::Schedules),
     Sessions(sessions::Sessions),
     Subjects(subjects::Subjects),
     Keys(keys::Keys),
@@ -108,6 +112,7 @@ fn run(cli: Cli) -> Outcome {
             Verb::Token(token) => token.run(format).await,
             Verb::Revoke(revoke) => revoke.run(format).await,
             Verb::Lift(lift) => lift.run(format).await,
+            Verb::Schedules(schedules) => schedules.run(format).await,
             Verb::Sessions(sessions) => sessions.run(format).await,
             Verb::Subjects(subjects) => subjects.run(format).await,
             Verb::Keys(keys) => keys.run(format).await,

@@ -63,6 +63,22 @@ pub(crate) fn fields(rows: &[(&str, String)]) {
     }
 }
 
+/// Rows of a table that a person reads; `--json` has all.
+pub(crate) const MAX_SHOWN: usize = 50;
+
+/// A count with its thousands apart: `1,240`.
+pub(crate) fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// The text without control characters, so that nothing from outside moves the cursor.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
@@ -94,6 +110,12 @@ mod tests {
     #[test]
     fn text_from_outside_cannot_steer_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        let text = [0, 7, 999, 1_000, 1_240, 1_000_000].map(thousands);
+        assert_eq!(text, ["0", "7", "999", "1,000", "1,240", "1,000,000"]);
     }
 
     #[test]

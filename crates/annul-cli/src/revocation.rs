@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::failure::{Exit, Failure, Outcome};
-use crate::print::{self, Format};
+use crate::print::{self, Format, MAX_SHOWN, thousands};
 use crate::when::{millis_text, seconds_text, span};
 
 /// What the authority answers to everything that revokes.
@@ -20,6 +20,9 @@ pub(crate) struct Answer {
     position: Option<Position>,
     #[serde(default)]
     sessions: u64,
+    /// Whether more may have ended than were counted.
+    #[serde(default)]
+    sessions_at_least: bool,
     acknowledged_at: Option<u64>,
     enforced_by: Option<u64>,
     confirmation: Option<Confirmation>,
@@ -97,12 +100,15 @@ impl Answer {
     }
 
     fn print_revoked(&self) {
-        let rows = self.revocations.iter().map(Entry::row).collect();
+        let rows = self.revocations.iter().take(MAX_SHOWN).map(Entry::row).collect();
         print::table(["POSITION", "TARGET", "CUTOFF", "REACH", "KEPT UNTIL"], rows, "nothing was revoked");
+        if self.revocations.len() > MAX_SHOWN {
+            print::line(&format!("and {} more", thousands((self.revocations.len() - MAX_SHOWN) as u64)));
+        }
         print::line("");
         let mut fields = vec![
             ("position", self.position_text()),
-            ("sessions", format!("{} ended", self.sessions)),
+            ("sessions", format!("{}{} ended", at_least(self.sessions_at_least), thousands(self.sessions))),
             ("holds", self.holds()),
         ];
         match self.kept.as_deref() {
@@ -197,6 +203,11 @@ impl Verifier {
         let ran_out = if self.done { ", accepts nothing any more" } else { "" };
         format!("{}/{}: {heard}, {}, has applied {position}{ran_out}", self.name, self.instance, self.state)
     }
+}
+
+/// In front of a count that may be too small.
+pub(crate) const fn at_least(may_be_more: bool) -> &'static str {
+    if may_be_more { "at least " } else { "" }
 }
 
 /// A span in milliseconds while a person can still read it as such.

@@ -4,19 +4,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use annul_core::target::{Target, TargetKind};
+use annul_core::target::TargetKind;
 use annul_core::time::UnixSeconds;
 use clap::{Args, ValueEnum};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use crate::bulk::{Bulk, Line, batches, read_lines};
 use crate::confirm::Consent;
 use crate::credential::Connection;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::print::{self, Format};
+use crate::print::{self, Format, MAX_SHOWN, thousands};
 use crate::remote::Remote;
-use crate::when::{DurationArg, TimeArg, seconds_text};
-use crate::{input, revocation};
+use crate::when::{DurationArg, SecondsArg, TimeArg, seconds_text, span};
+use crate::{input, revocation, schedules};
 
 /// Revoke what tokens and sessions are named by
 ///
@@ -31,7 +31,12 @@ pub(crate) struct Revoke {
     /// Revoke this one token; - reads it from stdin, where no other user of the machine sees it
     #[arg(long, value_name = "JWT|-")]
     token: Option<String>,
-    /// Revoke the targets in this file, one per line; - reads stdin; # begins a comment
+    /// Revoke what the lines of this file name; - reads stdin; # begins a comment
+    ///
+    /// A line is a target, or a JSON object with target and, in place of the flags, cutoff, reach or
+    /// reason. All lines are read, and rehearsed by the authority, before the first is revoked. They
+    /// are sent in batches, each whole or not at all; after a failure the same command with the
+    /// --idempotency-key that it named goes on where it stopped.
     #[arg(long, value_name = "FILE|-")]
     file: Option<PathBuf>,
     /// Which tokens: older than this call (now), every one (always), or from a login before a time.
@@ -50,6 +55,12 @@ pub(crate) struct Revoke {
     /// Say what it would do and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Do it at this time in place of now; see annul schedules
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["over", "wait", "keep"])]
+    at: Option<TimeArg>,
+    /// Spread it over this long, oldest logins first, so that they do not all log in again at once
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["wait", "keep", "file", "reach"])]
+    over: Option<SecondsArg>,
     /// The session that stays, re-stamped; with --cutoff now only
     #[arg(long, value_name = "SID")]
     keep: Option<String>,
@@ -130,48 +141,50 @@ impl ReachArg {
 
 impl Revoke {
     pub(crate) async fn run(self, format: Format) -> Outcome {
-        let targets = self.all_targets()?;
-        if self.token.is_some() && !targets.is_empty() {
+        let lines = self.lines()?;
+        if self.token.is_some() && !lines.is_empty() {
             return Err(Failure::usage("--token stands alone; revoke targets in another call"));
         }
-        if self.token.is_none() && targets.is_empty() {
+        if self.token.is_none() && lines.is_empty() {
             return Err(
                 Failure::usage("nothing to revoke").with_hint("name a target such as subject:alice, or --token")
             );
         }
         let body = self.body()?;
         let consent = Consent::from_flag(self.yes || self.dry_run);
-        let wide = self.wide(&targets);
+        let wide = self.wide(&lines);
         if let Some(what) = &wide {
             consent.possible(&format!("revoking {what}"))?;
         }
         let remote = Remote::connect(&self.connection)?;
-        let batches = batches(&targets);
+        let bulk = Bulk::new(&remote, self.file.is_some(), batches(&body, &lines));
         if self.dry_run {
-            return print_dry_run(&dry_run(&remote, &body, &batches).await?, format);
+            return print_dry_run(&bulk.rehearse().await?, format);
         }
-        if let (Some(what), Consent::Ask) = (&wide, consent) {
-            let preview = dry_run(&remote, &body, &batches).await?;
-            consent.obtain(&self.question(what, &preview))?;
+        // A file is rehearsed whole, so that a line which the authority refuses stops all of it.
+        let asks = wide.is_some() && consent == Consent::Ask;
+        if asks || self.file.is_some() {
+            let preview = bulk.rehearse().await?;
+            consent.obtain(&self.question(wide.as_deref().unwrap_or_default(), &preview))?;
         }
-        revocation::conclude(&self.send(&remote, &body, &batches).await?, format)
+        let key = self.idempotency_key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        let answer = bulk.send(&key, self.wait, format).await?;
+        if answer.get("schedule").is_some() || answer.get("schedules").is_some() {
+            return schedules::conclude(&answer, format);
+        }
+        revocation::conclude(&answer, format)
     }
 
     /// The targets named and those in the file, each read once so that a misspelt one is refused
     /// before anything is sent.
-    fn all_targets(&self) -> Result<Vec<Named>, Failure> {
-        let mut targets = self.targets.iter().map(|text| Named::parse(text)).collect::<Result<Vec<_>, _>>()?;
-        let Some(path) = &self.file else { return Ok(targets) };
-        for (index, line) in input::text(path, MAX_FILE)?.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let named = Named::parse(line)
-                .map_err(|failure| Failure::usage(format!("line {}: {}", index + 1, failure.message())))?;
-            targets.push(named);
+    fn lines(&self) -> Result<Vec<Line>, Failure> {
+        let mut lines = self.targets.iter().map(|text| Line::target(text, 0)).collect::<Result<Vec<_>, _>>()?;
+        let Some(path) = &self.file else { return Ok(lines) };
+        if !lines.is_empty() {
+            return Err(Failure::usage("--file stands alone; revoke other targets in another call"));
         }
-        Ok(targets)
+        lines = read_lines(&input::text(path, MAX_FILE)?)?;
+        Ok(lines)
     }
 
     fn body(&self) -> Result<Map<String, Value>, Failure> {
@@ -187,114 +200,45 @@ impl Revoke {
         set("reach", self.reach.map(|reach| json!(reach.name())));
         set("reason", self.reason.clone().map(Value::from));
         set("keep", self.keep.clone().map(Value::from));
+        set("at", self.at.map(|at| json!(at.0)));
+        set("over", self.over.map(|over| json!(over.0)));
         Ok(body)
     }
 
     /// What makes the call wide, if anything does.
-    fn wide(&self, targets: &[Named]) -> Option<String> {
+    fn wide(&self, lines: &[Line]) -> Option<String> {
         if self.file.is_some() {
-            return Some(format!("{} targets of a file", targets.len()));
+            return Some(format!("{} targets of a file", lines.len()));
         }
-        let wide = targets.iter().filter(|target| {
-            matches!(target.kind, TargetKind::Issuer | TargetKind::Claim | TargetKind::Client | TargetKind::Key)
+        let wide = lines.iter().filter(|line| {
+            matches!(line.kind, TargetKind::Issuer | TargetKind::Claim | TargetKind::Client | TargetKind::Key)
         });
-        let names: Vec<_> = wide.map(|target| target.text.as_str()).collect();
+        let names: Vec<_> = wide.map(|line| line.text.as_str()).collect();
         (!names.is_empty()).then(|| names.join(" "))
     }
 
     fn question(&self, what: &str, preview: &Value) -> String {
         let cutoff = self.cutoff.map_or_else(String::new, |cutoff| format!(", {cutoff}"));
         let issuer = self.issuer.as_deref().map_or_else(String::new, |issuer| format!(" of {issuer}"));
-        let sessions = preview["sessions"].as_u64().unwrap_or(0);
-        print::clean(&format!("This revokes {what}{issuer}{cutoff}, and ends {sessions} session(s) known here."))
-    }
-
-    /// One call per batch. Only the last waits: positions are dense, so a verifier that has applied
-    /// the last entry has applied all before it.
-    async fn send(&self, remote: &Remote, body: &Map<String, Value>, batches: &[&[Named]]) -> Result<Value, Failure> {
-        let key = self.idempotency_key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-        let mut whole: Option<Value> = None;
-        for (index, batch) in batches.iter().enumerate() {
-            let mut body = with_targets(body, batch);
-            let last = index + 1 == batches.len();
-            let wait = self.wait.filter(|_| last);
-            if let Some(wait) = wait {
-                body["wait"] = json!(wait.millis());
-            }
-            let batch_key = if batches.len() == 1 { key.clone() } else { format!("{key}-{index}") };
-            let call =
-                remote.call(Method::POST, &["v1", "revocations"]).header("Idempotency-Key", &batch_key).body(&body);
-            let answer = call.waiting(wait.map(|wait| wait.0).unwrap_or_default()).json().await.map_err(|failure| {
-                if failure.exit == Exit::Unreachable {
-                    failure.or_hint(format!(
-                        "it may be recorded all the same; repeat the command with --idempotency-key {key} to be sure"
-                    ))
-                } else {
-                    failure
-                }
-            })?;
-            whole = Some(match whole {
-                None => answer,
-                Some(before) => joined(before, answer),
-            });
-        }
-        whole.ok_or_else(|| Failure::usage("nothing to revoke"))
+        let when = match (self.at, self.over) {
+            (Some(at), _) => format!(" at {}", seconds_text(at.0)),
+            (_, Some(over)) => format!(" over {}", span(over.0.saturating_mul(1000))),
+            _ => String::new(),
+        };
+        print::clean(&format!("This revokes {what}{issuer}{cutoff}{when}. {}", would_end(preview)))
     }
 }
 
-/// A target as it was written, and its kind.
-#[derive(Debug)]
-struct Named {
-    text: String,
-    kind: TargetKind,
-}
-
-impl Named {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        // The issuer plays no part in the form; the authority puts its own in place.
-        let target = Target::parse(text, "own")
-            .map_err(|error| Failure::usage(format!("{:?} is not a target: {error}", print::clean(text))))?;
-        Ok(Self { text: text.to_owned(), kind: target.kind() })
-    }
-}
-
-fn batches(targets: &[Named]) -> Vec<&[Named]> {
-    if targets.is_empty() { vec![targets] } else { targets.chunks(MAX_BATCH).collect() }
-}
-
-fn with_targets(body: &Map<String, Value>, targets: &[Named]) -> Value {
-    let mut body = body.clone();
-    if !targets.is_empty() {
-        body.insert("targets".to_owned(), targets.iter().map(|target| target.text.as_str()).collect());
-    }
-    Value::Object(body)
-}
-
-async fn dry_run(remote: &Remote, body: &Map<String, Value>, batches: &[&[Named]]) -> Result<Value, Failure> {
-    let mut whole: Option<Value> = None;
-    for batch in batches {
-        let mut body = with_targets(body, batch);
-        body["dry_run"] = json!(true);
-        let answer = remote.post(&["v1", "revocations"], &body).await?;
-        whole = Some(match whole {
-            None => answer,
-            Some(before) => joined(before, answer),
-        });
-    }
-    Ok(whole.unwrap_or_default())
-}
-
-/// Two answers as one: lists after each other, sessions added, all else from the later one.
-fn joined(before: Value, mut later: Value) -> Value {
-    for list in ["revocations", "targets"] {
-        if let (Some(first), Some(rest)) = (before[list].as_array(), later[list].as_array()) {
-            later[list] = first.iter().chain(rest).cloned().collect();
-        }
-    }
-    if let (Some(first), Some(rest)) = (before["sessions"].as_u64(), later["sessions"].as_u64()) {
-        later["sessions"] = json!(first + rest);
-    }
-    later
+/// What a rehearsal counted, as a sentence.
+fn would_end(preview: &Value) -> String {
+    let flag = |name: &str| preview[name].as_bool() == Some(true);
+    let bound = match (flag("sessions_at_least"), flag("sessions_at_most")) {
+        (true, _) => "at least ",
+        (false, true) => "at most ",
+        (false, false) => "",
+    };
+    let count = preview["sessions"].as_u64().unwrap_or(0);
+    format!("This would end {bound}{} session{}.", thousands(count), if count == 1 { "" } else { "s" })
 }
 
 fn print_dry_run(answer: &Value, format: Format) -> Outcome {
@@ -303,12 +247,18 @@ fn print_dry_run(answer: &Value, format: Format) -> Outcome {
         Format::Human => {
             let targets = print::rows(answer, "targets");
             let text = |target: &Value| target.as_str().map_or_else(|| print::member(target, "target"), str::to_owned);
-            print::table(["WOULD REVOKE"], targets.iter().map(|target| [text(target)]).collect(), "nothing");
+            let shown = targets.iter().take(MAX_SHOWN).map(|target| [text(target)]).collect();
+            print::table(["WOULD REVOKE"], shown, "nothing");
+            if targets.len() > MAX_SHOWN {
+                print::line(&format!("and {} more", thousands((targets.len() - MAX_SHOWN) as u64)));
+            }
             print::line("");
-            print::fields(&[
-                ("sessions", format!("{} would end", answer["sessions"].as_u64().unwrap_or(0))),
-                ("done", "nothing: this was a dry run".to_owned()),
-            ]);
+            if !answer["schedule"].is_null() {
+                schedules::print_steps(&answer["schedule"]);
+                print::line("");
+            }
+            print::line(&would_end(answer));
+            print::line("Nothing was done: this was a dry run.");
         }
     }
     Ok(Exit::Done)
@@ -317,8 +267,6 @@ fn print_dry_run(answer: &Value, format: Format) -> Outcome {
 /// A line is at most a target's text; a file of a hundred thousand of them is the largest the
 /// authority is asked to take at one sitting.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
-/// Targets of one call: one transaction, and a body well under the authority's bound.
-const MAX_BATCH: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -332,12 +280,5 @@ mod tests {
         for text in ["", "Now", "before", "before:", "before:soon", "after:5"] {
             assert!(text.parse::<CutoffArg>().is_err(), "{text:?} was taken for a cutoff");
         }
-    }
-
-    #[test]
-    fn answers_of_batches_become_one() {
-        let first = json!({"revocations": [1, 2], "sessions": 3, "position": "1:2"});
-        let second = json!({"revocations": [3], "sessions": 4, "position": "1:3"});
-        assert_eq!(joined(first, second), json!({"revocations": [1, 2, 3], "sessions": 7, "position": "1:3"}));
     }
 }

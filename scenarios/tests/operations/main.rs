@@ -4,5 +4,7 @@
 mod cli;
 mod doctor;
 mod gateway;
+mod incident;
+mod incident_page;
 mod relay;
 mod tls;
