@@ -87,7 +87,7 @@ fn print_list(schedules: &[Value]) {
             print::member(schedule, "state"),
             next.map_or_else(String::new, |step| millis(step, "due")),
             millis(schedule, "complete_at"),
-            format!("{} of {}", count(schedule, "sessions"), count(schedule, "expected")),
+            format!("{} of {}", ended(schedule), count(schedule, "expected")),
             print::member(schedule, "actor"),
             print::member(schedule, "targets"),
         ]
@@ -106,7 +106,7 @@ fn print_one(schedule: &Value) {
         ("schedule", print::member(schedule, "schedule")),
         ("targets", print::member(schedule, "targets")),
         ("state", print::member(schedule, "state")),
-        ("sessions", format!("{} ended of {} expected", count(schedule, "sessions"), count(schedule, "expected"))),
+        ("sessions", format!("{} ended of {} expected", ended(schedule), count(schedule, "expected"))),
         ("complete", format!("at {}", millis(schedule, "complete_at"))),
     ];
     let done: Vec<String> =
@@ -129,9 +129,7 @@ pub(crate) fn print_steps(schedule: &Value) {
             Value::String(cutoff) => cutoff.clone(),
             _ => "as asked".to_owned(),
         };
-        let ended = step["sessions"].as_u64().map_or_else(String::new, |ended| {
-            format!("{}{}", at_least(step["sessions_at_least"] == true), thousands(ended))
-        });
+        let ended = if step["sessions"].is_null() { String::new() } else { ended(step) };
         let state = match print::rows(step, "refused") {
             [] => print::member(step, "state"),
             _ => format!("refused: {}", print::member(step, "refused")),
@@ -140,6 +138,10 @@ pub(crate) fn print_steps(schedule: &Value) {
     };
     let steps = print::rows(schedule, "steps").iter().map(row).collect();
     print::table(["DUE", "CUTOFF", "EXPECTED", "ENDED", "STATE", "POSITIONS"], steps, "nothing");
+}
+
+fn ended(value: &Value) -> String {
+    format!("{}{}", at_least(value["sessions_at_least"] == true), count(value, "sessions"))
 }
 
 fn count(value: &Value, name: &str) -> String {

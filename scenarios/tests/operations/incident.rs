@@ -126,6 +126,32 @@ async fn a_scheduled_revocation_is_done_exactly_once_over_kills_and_restarts() {
     assert_eq!(entries(&authority, "subject:user-0").await.len(), 1, "a restart does nothing twice");
 }
 
+#[tokio::test]
+async fn a_step_that_is_refused_when_it_is_due_is_said_to_be_and_the_next_goes_on() {
+    let authority = Authority::start();
+    let cli = Cli::of(authority.admin());
+    let ended = authority.login("alice", "phone").await;
+    let alive = authority.login("bob", "phone").await;
+    let at = (now() + 3).to_string();
+    let plan = async |arguments: &[&str]| {
+        let kept = cli.run(&[&["revoke", "--at", &at, "--json"], arguments].concat()).await.expect_code(0).json();
+        kept["schedule"].as_str().expect("an id").to_owned()
+    };
+    let refused = plan(&[&format!("session:{}", ended.sid()), "--cutoff", "now"]).await;
+    let good = plan(&["subject:bob"]).await;
+    cli.run(&["sessions", "end", ended.sid()]).await.expect_code(0);
+    is_over(&authority, &refused).await;
+    let shown = cli.run(&["schedules", "show", &refused]).await.expect_code(1);
+    assert!(shown.stdout.contains("refused: session_ended"), "{}", shown.stdout);
+    is_over(&authority, &good).await;
+    cli.run(&["schedules", "show", &good]).await.expect_code(0);
+    authority.next_token(alive.sid()).await.expect_status(403);
+    let audit = cli.run(&["audit", "--target", &refused]).await.expect_code(0);
+    assert!(audit.stdout.contains("revocation.refused"), "{}", audit.stdout);
+    let over = cli.run(&["schedules", "cancel", &good]).await.expect_code(1);
+    assert!(over.stderr.contains("schedule_over"), "{}", over.stderr);
+}
+
 fn millis() -> u128 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.expect("the clock is past 1970").as_millis()

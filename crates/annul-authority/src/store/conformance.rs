@@ -211,6 +211,7 @@ macro_rules! store_conformance {
             a_cancelled_schedule_does_nothing_more
             schedules_are_listed_by_their_time_and_forgotten_when_over
             slices_part_the_live_sessions_by_their_logins
+            slices_of_a_foreign_issuer_are_even_in_time
             what_bounded_the_verifiers_is_kept_as_it_changes
             a_changed_credential_leaves_the_kept_session_only
             a_session_of_somebody_else_is_not_kept

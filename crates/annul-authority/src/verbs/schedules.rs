@@ -45,6 +45,9 @@ pub struct ScheduleItem {
     pub expected: u64,
     /// The sessions that ended by it so far.
     pub sessions: u64,
+    /// Whether there may be more such sessions than were counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sessions_at_least: bool,
     /// Who asked for it.
     pub actor: String,
     /// Why.
@@ -233,6 +236,7 @@ impl Authority {
             complete_at: steps.last().map_or(schedule.created.0, |step| step.due),
             expected: steps.iter().map(|step| step.expected).sum(),
             sessions: steps.iter().filter_map(|step| step.sessions).sum(),
+            sessions_at_least: steps.iter().any(|step| step.sessions_at_least),
             actor: schedule.actor,
             reason: schedule.reason,
             steps,

@@ -148,6 +148,31 @@ pub async fn slices_part_the_live_sessions_by_their_logins(bench: Bench) {
     assert_revoked(bench.status("s11").await);
 }
 
+/// Where no session is known, tokens are taken to be as old as they may be, evenly.
+pub async fn slices_of_a_foreign_issuer_are_even_in_time(bench: Bench) {
+    let bench = bench.with_log().await.with_foreign().await;
+    let revocations = vec![NewRevocation { target: foreign("alice"), ..entry("issuer", Cutoff::Now, Reach::Both) }];
+    let plan = SchedulePlan::Over { seconds: 50 };
+    let kept = bench.store.schedule(act(), NewSchedule { id: "a".to_owned(), revocations, plan }).await.unwrap();
+    let times: Vec<u64> = kept.steps.iter().map(|step| step.revocations[0].cutoff).map(before).collect();
+    let whole = bench.now().0 + 1;
+    assert_eq!(times, (1..=10).map(|slice| whole - LIFE + LIFE * slice / 10).collect::<Vec<_>>());
+    bench.pass(50);
+    while let Some(next) = bench.store.next_due().await.unwrap() {
+        bench.store.run_step(&next.id).await.unwrap().unwrap();
+    }
+    let hash = foreign("alice").hash(&bench.log().await.hash_key);
+    let cells = bench.store.judging_snapshot(vec![hash], None).await.unwrap().access;
+    assert_eq!(cells[&hash].time.map(|time| time.time), Some(UnixSeconds(whole)));
+}
+
+fn before(cutoff: Cutoff) -> u64 {
+    match cutoff {
+        Cutoff::Before(time) => time.0,
+        other => panic!("a slice is before a time: {other:?}"),
+    }
+}
+
 /// One row for each change, and a revocation is dated by what held when it was acknowledged.
 pub async fn what_bounded_the_verifiers_is_kept_as_it_changes(bench: Bench) {
     let bench = bench.with_log().await;

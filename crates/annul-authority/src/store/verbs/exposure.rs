@@ -85,7 +85,9 @@ fn exposed(
     }
     let last_token = last_token(&session, closed);
     let settings = &log.settings;
-    let last_exp = last_token.plus(settings.longest_life).min(session.expires);
+    // Tokens from when lives were longer may be out there still.
+    let outstanding = snapshot.tables.issuer(&settings.issuer)?.map_or(UnixSeconds(0), |own| own.outstanding);
+    let last_exp = last_token.plus(settings.longest_life).max(outstanding).min(session.expires);
     let verify_until = millis(last_exp.plus(settings.max_leeway).plus(settings.clock_skew));
     let enforced = refused.map(|(time, _)| VerifierBound::enforced_by(bounds, time));
     Ok(ExposedSession {

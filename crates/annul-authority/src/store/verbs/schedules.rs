@@ -212,3 +212,31 @@ fn times_of_tokens(
     let most = most.min(life.max(1));
     Ok((1..most).map(|slice| whole.minus(life - life * slice / most)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(times: impl IntoIterator<Item = u64>) -> Vec<UnixSeconds> {
+        times.into_iter().map(UnixSeconds).collect()
+    }
+
+    #[test]
+    fn times_rise_and_part_the_logins_evenly() {
+        assert_eq!(times_of_logins(&seconds(0..100), 4), seconds([25, 50, 75]));
+        assert_eq!(times_of_logins(&seconds([3, 3, 3, 3, 9]), 5), seconds([4]), "one second is one slice");
+        assert_eq!(times_of_logins(&seconds([3]), 60), []);
+        for count in 1..80 {
+            let times = times_of_logins(&seconds(0..count), 60);
+            assert!(times.len() < 60 && times.is_sorted_by(|a, b| a < b), "{count}: {times:?}");
+        }
+    }
+
+    #[test]
+    fn a_sample_stands_for_all() {
+        let logins = |looked_at, named| Logins { sampled: Vec::new(), looked_at, named };
+        assert_eq!(logins(10_000, 1_000_000).scaled(167), 16_700);
+        assert_eq!(logins(40, 40).scaled(7), 7);
+        assert_eq!(logins(0, 0).scaled(0), 0);
+    }
+}
