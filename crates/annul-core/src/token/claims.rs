@@ -227,11 +227,7 @@ fn check_confirmation(cnf: Option<Item<'_>>) -> Result<(), TokenError> {
 
 /// A `NumericDate`: any JSON number. What lies before 1970 becomes 1970, what lies beyond the range
 /// becomes its end; both are then refused, or harmless, by the comparisons they take part in.
-fn date(
-    members: &Members,
-    claim: &'static str,
-    round: fn(f64) -> f64,
-) -> Result<Option<UnixSeconds>, TokenError> {
+fn date(members: &Members, claim: &'static str, round: fn(f64) -> f64) -> Result<Option<UnixSeconds>, TokenError> {
     let Some(value) = members.get(claim) else { return Ok(None) };
     let refused = TokenError::claim(claim, "a number of seconds since 1970");
     let Item::Number(value) = value else { return Err(refused) };

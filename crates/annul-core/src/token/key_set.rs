@@ -116,23 +116,17 @@ impl KeySet {
     /// The key whose signature this is. `kid` finds it; without one, there must be one key that fits
     /// the algorithm, or only secrets, which are tried in turn.
     pub(super) fn verify(&self, header: &Header, message: &[u8], signature: &[u8]) -> Result<&Key, TokenError> {
-        let named: Vec<&Key> = match &header.kid {
-            Some(kid) => self.with_kid(kid).collect(),
-            None => self.iter().collect(),
-        };
-        if named.is_empty() {
-            return Err(TokenError::KeyUnknown);
-        }
-        let fitting: Vec<&Key> = named.into_iter().filter(|key| key.fits(header.alg)).collect();
-        match fitting.as_slice() {
-            [] => Err(TokenError::AlgNotAllowed),
-            [key] => key.verify(header.alg, message, signature).map(|()| *key),
-            secrets if header.alg.is_symmetric() && header.kid.is_none() => secrets
-                .iter()
+        let named = || self.keys.iter().filter(|key| header.kid.is_none() || key.kid() == header.kid.as_deref());
+        let fitting = || named().filter(|key| key.fits(header.alg));
+        let mut candidates = fitting();
+        match (candidates.next(), candidates.next()) {
+            (None, _) if named().next().is_none() => Err(TokenError::KeyUnknown),
+            (None, _) => Err(TokenError::AlgNotAllowed),
+            (Some(key), None) => key.verify(header.alg, message, signature).map(|()| key),
+            (Some(_), Some(_)) if header.alg.is_symmetric() && header.kid.is_none() => fitting()
                 .find(|key| key.verify(header.alg, message, signature).is_ok())
-                .copied()
                 .ok_or(TokenError::SignatureInvalid),
-            _ => Err(TokenError::KeyAmbiguous),
+            (Some(_), Some(_)) => Err(TokenError::KeyAmbiguous),
         }
     }
 }

@@ -43,9 +43,9 @@ pub use json::MAX_DEPTH;
 pub use jwk::JwkError;
 pub use key::Key;
 pub use key_set::{KeySet, MAX_JWKS, MAX_KEYS, SkippedKey};
+use members::Members;
 pub use names::MAX_ANCESTORS;
 pub use verify::VerifiedToken;
-use members::Members;
 pub use weak::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_BITS};
 
 /// Bytes a token may have. Servers refuse headers beyond 8 to 16 KiB, so a longer one could not be

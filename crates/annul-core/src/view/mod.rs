@@ -72,6 +72,13 @@ impl View {
         self.state.load().settings.clone()
     }
 
+    /// What tokens are verified by now. While it is equal to what it was, no issuer, no key and no
+    /// setting has changed.
+    #[must_use]
+    pub fn ground(&self) -> Ground {
+        Ground(self.state.load().ground)
+    }
+
     /// The position of the last record applied.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
@@ -122,6 +129,19 @@ impl View {
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").field("position", &self.position()).finish_non_exhaustive()
+    }
+}
+
+/// Stands for all that a view says about verifying tokens: issuers, keys and settings. Those of two
+/// views are not comparable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ground(u64);
+
+impl Ground {
+    /// The ground as a number, to be kept in one word.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct State {
     /// The key that hashes targets, with its id, which settings name.
     pub(super) hash_key: Option<Arc<(HashKey, String)>>,
     pub(super) halted: Option<Halt>,
+    /// Counts the changes to what tokens are verified by.
+    pub(super) ground: u64,
     /// The second up to which untils were dropped. A token that could only be accepted until then
     /// may have lost the entry against it: it matters when the wall clock steps back.
     pub(super) forgotten: UnixSeconds,
@@ -92,10 +94,12 @@ impl State {
             return Err(ApplyError::Revision { at, revision: settings.revision });
         }
         self.settings = Some(Arc::new(settings.clone()));
+        self.ground += 1;
         Ok(())
     }
 
     fn set_issuer(&mut self, record: IssuerRecord) {
+        self.ground += 1;
         Arc::make_mut(&mut self.issuers).insert(record.issuer.clone(), Arc::new(IssuerView::new(record)));
     }
 
@@ -108,6 +112,7 @@ impl State {
             cells,
             hash_key: self.hash_key.clone(),
             halted: self.halted,
+            ground: self.ground + 1,
             forgotten: contents.forgotten,
             ..Self::default()
         };
