@@ -214,7 +214,7 @@ impl Shared {
         if let Some(known) = self.facts.find(token, &self.view, now) {
             return Ok(known);
         }
-        let before = self.view.position();
+        let before = self.view.ground();
         let verified = self.trust.verify(&self.view, token, now)?;
         self.facts.keep(token, &verified, &self.view, before, now);
         Ok(verified)
