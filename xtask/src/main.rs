@@ -1,5 +1,7 @@
-//! The house's own checks: `cargo xtask tidy` and `cargo xtask scenarios`.
+//! The house's own checks: `cargo xtask tidy`, `scenarios`, `loom` and `kill N`.
 
+mod kill;
+mod loom;
 mod rows;
 mod scenarios;
 mod tidy;
@@ -12,7 +14,9 @@ fn main() -> ExitCode {
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("tidy") => tidy::run(&root),
         Some("scenarios") => scenarios::run(&root),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios")),
+        Some("loom") => loom::run(&root),
+        Some("kill") => kill::run(&root, &std::env::args().nth(2).unwrap_or_default()),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios | loom | kill N")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -160,3 +160,31 @@ fn asking(route: &Route, token: &str) -> tokio::task::JoinHandle<Decision> {
     let Outcome::Ask(answer) = route.check(token) else { panic!("an ask route asks") };
     tokio::spawn(answer)
 }
+
+/// The verifier's runtime ends while somebody on another one waits for its answer.
+#[test]
+fn nobody_waits_for_ever_when_the_runtime_of_the_calls_is_gone() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (calls, requests) = (runtime(), runtime());
+    let (stub, route, token) = calls.block_on(async {
+        let stub = Stub::start().await;
+        let route = stub.verifier().await.route(Policy::ask());
+        let token = stub.token(&Token::default());
+        stub.hold_asks();
+        (stub, route, token)
+    });
+    let asking = |route: &Route| {
+        let Outcome::Ask(answer) = route.check(&token) else { panic!("an ask route asks") };
+        requests.spawn(answer)
+    };
+    let first = asking(&route);
+    calls.block_on(eventually("the call is in the air", || stub.asks() == 1));
+    let second = asking(&route);
+    calls.shutdown_background();
+    for waiting in [first, second] {
+        assert_eq!(code(&requests.block_on(within(waiting)).unwrap()), "ask_unavailable");
+    }
+    // Nor does whoever asks afterwards.
+    let late = asking(&route);
+    assert_eq!(code(&requests.block_on(within(late)).unwrap()), "ask_unavailable");
+}
