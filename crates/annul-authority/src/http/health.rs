@@ -19,7 +19,8 @@ use super::problem::Problem;
 pub struct StatusAnswer {
     /// The version of annul.
     pub version: &'static str,
-    /// `live`, `halted` when the feed could not follow the store, `stopping`.
+    /// `live`, `read_only` when the store did not take the last write, `halted` when the feed could
+    /// not follow the store, `stopping`.
     pub state: &'static str,
     /// The `iss` of its tokens.
     pub issuer: String,
@@ -47,11 +48,12 @@ pub async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Whether the server takes work: the store is open and the feed follows it.
+/// Whether the server takes work: the store is open and the feed follows it. One that is `read_only`
+/// is still ready: tokens are issued and verifiers kept fresh, which would end if it were passed over.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = String)))]
 pub async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     match state(&app) {
-        "live" => Ok("ok\n"),
+        "live" | "read_only" => Ok("ok\n"),
         state => Err(Problem::new(Code::NotReady, format!("the authority is {state}"))),
     }
 }
@@ -92,9 +94,11 @@ pub async fn metrics(
 fn state(app: &App) -> &'static str {
     if app.stopping.load(Ordering::Relaxed) {
         "stopping"
-    } else if app.feed.is_following() {
+    } else if !app.feed.is_following() {
+        "halted"
+    } else if app.authority.store().takes_writes() {
         "live"
     } else {
-        "halted"
+        "read_only"
     }
 }

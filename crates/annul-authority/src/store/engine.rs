@@ -44,6 +44,9 @@ pub(crate) trait Engine: Send + Sync {
 
     /// What each commit left, told before any of its callers is answered.
     fn committed(&self) -> watch::Receiver<Committed>;
+
+    /// Whether the last commit was taken.
+    fn takes_writes(&self) -> bool;
 }
 
 impl<E: Engine> Store for E {
@@ -57,6 +60,10 @@ impl<E: Engine> Store for E {
 
     fn committed(&self) -> watch::Receiver<Committed> {
         Engine::committed(self)
+    }
+
+    fn takes_writes(&self) -> bool {
+        Engine::takes_writes(self)
     }
 
     fn lines_after(&self, after: Position, limit: usize) -> Answer<'_, Lines> {

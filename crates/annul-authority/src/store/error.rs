@@ -32,7 +32,7 @@ pub enum StoreError {
     Closed,
     /// The engine failed otherwise. A write that failed so was not acknowledged; it may be tried
     /// again with the same idempotency key.
-    #[error("the store failed: {detail}")]
+    #[error("the store failed: {detail}; nothing was acknowledged")]
     Failed {
         /// What the engine said.
         detail: String,

@@ -85,6 +85,10 @@ impl Engine for MemoryStore {
     fn committed(&self) -> watch::Receiver<Committed> {
         self.committed.subscribe()
     }
+
+    fn takes_writes(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Clone, Default)]

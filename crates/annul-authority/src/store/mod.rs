@@ -78,6 +78,10 @@ pub trait Store: Send + Sync {
     /// finds its commit told: told before every answer.
     fn committed(&self) -> watch::Receiver<Committed>;
 
+    /// Whether the last commit was taken; true before the first. Where it was not, reads go on, and
+    /// the next commit that is taken makes it true again.
+    fn takes_writes(&self) -> bool;
+
     /// At most `limit` lines after a position, with the chain at that position.
     fn lines_after(&self, after: Position, limit: usize) -> Answer<'_, Lines>;
 

@@ -17,6 +17,8 @@ mod write;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
@@ -53,6 +55,7 @@ pub struct SqliteStore {
     writes: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     reads: Option<mpsc::Sender<Box<dyn ReadJob>>>,
     committed: watch::Receiver<Committed>,
+    takes_writes: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     // Held until the threads are done; the lock goes with it.
     _lock: File,
@@ -75,11 +78,13 @@ impl SqliteStore {
                 .spawn(run)
                 .map_err(|error| OpenError::Io { path: dir.to_owned(), error })
         };
+        let takes_writes = Arc::new(AtomicBool::new(true));
         let (limits, writer_clock) = (options.limits, clock.clone());
         let writer = opened.writer;
+        let outcome = queue::Outcome { told, takes_writes: Arc::clone(&takes_writes) };
         threads.push(start(
             "annul-writer".to_owned(),
-            Box::new(move || queue::write_all(writer, write_queue, &limits, &writer_clock, &told)),
+            Box::new(move || queue::write_all(writer, write_queue, &limits, &writer_clock, &outcome)),
         )?);
         let read_queue = queue::shared(read_queue);
         for (index, reader) in opened.readers.into_iter().enumerate() {
@@ -89,7 +94,7 @@ impl SqliteStore {
                 Box::new(move || queue::read_all(&reader, &read_queue, &clock)),
             )?);
         }
-        Ok(Self { writes: Some(writes), reads: Some(reads), committed, threads, _lock: opened.lock })
+        Ok(Self { writes: Some(writes), reads: Some(reads), committed, takes_writes, threads, _lock: opened.lock })
     }
 
     fn submit<R: Send + 'static>(
@@ -136,6 +141,10 @@ impl Engine for SqliteStore {
 
     fn committed(&self) -> watch::Receiver<Committed> {
         self.committed.clone()
+    }
+
+    fn takes_writes(&self) -> bool {
+        self.takes_writes.load(Ordering::Relaxed)
     }
 }
 

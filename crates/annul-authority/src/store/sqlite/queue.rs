@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -30,7 +31,7 @@ impl<'c> Rows<'c> {
 const MOST_IN_A_COMMIT: usize = 256;
 
 /// Whether a piece of work is kept.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// With the commit.
     Commit,
@@ -107,13 +108,21 @@ pub(super) fn read_job<R: Send + 'static>(
     (Box::new(Job { work, reply }), reading)
 }
 
+/// What the writer tells those who wait for nothing.
+pub(super) struct Outcome {
+    /// What each commit left.
+    pub(super) told: watch::Sender<Committed>,
+    /// Whether the last commit was taken.
+    pub(super) takes_writes: Arc<AtomicBool>,
+}
+
 /// The writer thread: drains the queue, commits what it drained at once, then answers.
 pub(super) fn write_all(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Box<dyn WriteJob>>,
     limits: &Limits,
     clock: &Clock,
-    told: &watch::Sender<Committed>,
+    outcome: &Outcome,
 ) {
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
@@ -122,11 +131,15 @@ pub(super) fn write_all(
         {
             jobs.push(job);
         }
-        let before = *told.borrow();
+        let before = *outcome.told.borrow();
         let commit = commit_together(&mut connection, &mut jobs, before, limits, clock);
+        // A commit of nothing says nothing about the disk.
+        if !matches!(commit, Ok((Fate::Undo, _))) {
+            outcome.takes_writes.store(commit.is_ok(), Ordering::Relaxed);
+        }
         // Told before anyone is answered: whoever was answered finds the commit told.
-        let answer = commit.map(|now| {
-            told.send_if_modified(|told| std::mem::replace(told, now) != now);
+        let answer = commit.map(|(_, now)| {
+            outcome.told.send_if_modified(|told| std::mem::replace(told, now) != now);
         });
         for job in jobs {
             job.answer(answer.clone());
@@ -136,26 +149,30 @@ pub(super) fn write_all(
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/// One transaction for all jobs, each in a savepoint so that one that fails spoils no other. Answers
-/// with what is committed after it.
+/// One transaction for all jobs, each in a savepoint so that one that fails spoils no other. Tells
+/// whether any of them was kept, and what is committed after it.
 fn commit_together(
     connection: &mut Connection,
     jobs: &mut [Box<dyn WriteJob>],
     before: Committed,
     limits: &Limits,
     clock: &Clock,
-) -> Result<Committed, StoreError> {
+) -> Result<(Fate, Committed), StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-    let mut now = before;
+    let (mut kept, mut now) = (Fate::Undo, before);
     let written = jobs.iter_mut().try_for_each(|job| {
-        now.client_changes += u64::from(run_one(connection, job.as_mut(), limits, clock)?);
+        let (fate, changed_clients) = run_one(connection, job.as_mut(), limits, clock)?;
+        if fate == Fate::Commit {
+            kept = fate;
+            now.client_changes += u64::from(changed_clients);
+        }
         Ok(())
     });
     let committed = written.and_then(|()| {
         // Read inside the transaction: once it is committed nothing may fail any more.
         now.head = head(connection).map_err(failed)?;
         connection.execute_batch("COMMIT").map_err(failed)?;
-        Ok(now)
+        Ok((kept, now))
     });
     if committed.is_err() && !connection.is_autocommit() {
         // When even this fails the next BEGIN fails too, and nothing is acknowledged.
@@ -164,13 +181,13 @@ fn commit_together(
     committed
 }
 
-/// Answers whether clients were changed.
+/// Tells whether the work was kept and whether it changed clients.
 fn run_one(
     connection: &Connection,
     job: &mut dyn WriteJob,
     limits: &Limits,
     clock: &Clock,
-) -> Result<bool, StoreError> {
+) -> Result<(Fate, bool), StoreError> {
     connection.execute_batch("SAVEPOINT work").map_err(failed)?;
     let mut rows = Rows::of(connection);
     let mut txn = Txn { tables: &mut rows, limits, commit: clock.millis(), latest: clock.latest() };
@@ -181,9 +198,12 @@ fn run_one(
         let undone = || StoreError::Failed { detail: "the transaction was undone".to_owned() };
         return Err(ran.err().unwrap_or_else(undone));
     }
-    let end = if ran == Ok(Fate::Commit) { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" };
+    let (fate, end) = match ran {
+        Ok(Fate::Commit) => (Fate::Commit, "RELEASE work"),
+        _ => (Fate::Undo, "ROLLBACK TO work; RELEASE work"),
+    };
     connection.execute_batch(end).map_err(failed)?;
-    Ok(rows.changed_clients.get())
+    Ok((fate, rows.changed_clients.get()))
 }
 
 /// What a verb that panicked is answered with; the panic itself is in the log.
