@@ -15,6 +15,9 @@ use crate::process::{Process, append_to, binary};
 /// How often a state is looked at while waiting for it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// Where it keeps its view, below its own directory.
+const STATE: &str = "state";
+
 /// What a gateway is configured with.
 #[derive(Clone, Debug)]
 pub struct GatewayOptions {
@@ -80,6 +83,11 @@ impl Gateway {
     pub fn restart(&mut self) {
         let listen = self.url().trim_start_matches("http://").to_owned();
         self.process = spawn(&self.options, &self.secret, self.home.path(), &listen);
+    }
+
+    /// The directory in which it keeps its view.
+    pub fn state_dir(&self) -> PathBuf {
+        self.home.path().join(STATE)
     }
 
     /// Where it listens.
@@ -158,7 +166,7 @@ fn spawn(options: &GatewayOptions, secret: &str, home: &Path, listen: &str) -> P
         options.settings
     );
     std::fs::write(home.join("annul-gateway.toml"), configuration).expect("write annul-gateway.toml");
-    let state = home.join("state");
+    let state = home.join(STATE);
     std::fs::create_dir_all(&state).expect("a directory for the view");
     let mut command = Command::new(binary("annul"));
     command

@@ -7,17 +7,21 @@
 mod api;
 mod authority;
 mod command;
+mod dice;
 mod foreign;
 mod gateway;
 mod process;
 mod proxy;
+mod secrets;
 mod service;
 
 pub use api::{Answer, Client, claims};
 pub use authority::{AUDIENCE, Authority, ISSUER, Launch};
 pub use command::{Cli, Ran};
+pub use dice::Dice;
 pub use foreign::{ForeignIssuer, now, now_millis};
 pub use gateway::{Gateway, GatewayOptions};
 pub use process::{Process, binary};
 pub use proxy::Proxy;
+pub use secrets::Secrets;
 pub use service::{Seen, Service, ServiceOptions};

@@ -7,10 +7,10 @@
 mod clock;
 mod disk;
 mod input;
-mod ledger;
 mod secrets;
 mod start;
 mod state;
 mod stop;
 mod support;
+mod sync;
 mod verifier;

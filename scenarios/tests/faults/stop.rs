@@ -1,40 +1,11 @@
-//! Stopping at any moment, asked to or not: what was acknowledged is there afterwards.
+//! Stopping while it starts. Kills and interrupts under load have a suite of their own, `kill`.
 
 use std::time::Duration;
 
-use scenarios::{Authority, Launch, Service};
-
-use crate::ledger::Ledger;
-use crate::support::{Dice, eventually};
-
-#[tokio::test]
-async fn sigint_at_any_moment_ends_in_good_order_and_loses_nothing() {
-    let mut authority = Authority::start();
-    let service = Service::start(&authority, "api").await;
-    let ledger = Ledger::default();
-    let mut dice = Dice::new();
-    for round in 0..20 {
-        let until = ledger.acknowledged() + dice.below(20);
-        let moment = Duration::from_micros(dice.below(20_000));
-        let admin = authority.admin().clone();
-        let stop = async {
-            eventually("enough was acknowledged", async || (ledger.acknowledged() >= until).then_some(())).await;
-            // Not to wait for anything: to hit another moment each time.
-            tokio::time::sleep(moment).await;
-            authority.process().signal("INT");
-        };
-        tokio::join!(ledger.write(&admin, round, 4), stop);
-        assert_eq!(authority.ended(), Some(0), "round {round}: SIGINT is an ordinary end");
-        authority.restart();
-        if round % 5 == 4 {
-            ledger.check(&authority, &service).await;
-        }
-    }
-    assert!(ledger.acknowledged() > 100, "the rounds did next to nothing");
-}
+use scenarios::{Authority, Dice, Launch};
 
 #[test]
-fn sigint_during_the_start_ends_in_good_order_too() {
+fn sigint_during_the_start_ends_in_good_order() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let mut dice = Dice::new();
     let start = || Authority::launch(Launch { home: Some(home.path().to_owned()), ..Launch::default() });
@@ -64,27 +35,4 @@ fn sigint_during_the_start_ends_in_good_order_too() {
 fn catches_interrupt(status: &str) -> bool {
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 0b10 != 0)
-}
-
-#[tokio::test]
-async fn kill_nine_under_load_loses_no_acknowledgement() {
-    let mut authority = Authority::start();
-    let service = Service::start(&authority, "api").await;
-    let ledger = Ledger::default();
-    let mut dice = Dice::new();
-    for round in 0..10 {
-        let until = ledger.acknowledged() + 5 + dice.below(40);
-        let moment = Duration::from_micros(dice.below(20_000));
-        let admin = authority.admin().clone();
-        let stop = async {
-            eventually("enough was acknowledged", async || (ledger.acknowledged() >= until).then_some(())).await;
-            // Not to wait for anything: to hit another moment each time.
-            tokio::time::sleep(moment).await;
-            authority.kill();
-        };
-        tokio::join!(ledger.write(&admin, round, 8), stop);
-        authority.restart();
-        ledger.check(&authority, &service).await;
-    }
-    assert!(ledger.acknowledged() > 100, "the rounds did next to nothing");
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use scenarios::{Answer, Authority, binary};
 use serde_json::{Value, json};
@@ -143,25 +143,4 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// Numbers that differ from run to run, for the moments at which something is broken.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    /// New dice; the seed is printed, so that a failing run tells its moments.
-    pub(crate) fn new() -> Self {
-        let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.subsec_nanos()) | 1;
-        eprintln!("dice: {seed}");
-        Self(u64::from(seed))
-    }
-
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        // xorshift: good enough to choose moments.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }
