@@ -173,6 +173,8 @@ async fn a_disk_that_fails_to_sync_refuses_every_acknowledgement_by_name_and_los
         (answer.status == 201).then_some(answer)
     })
     .await;
+    let place = |position: &str| position.trim_start_matches("1:").parse::<u64>().expect("a sequence");
+    assert_eq!(place(answer.text("position")), place(&revoked[0]) + 1, "a refused write took a place in the log");
     revoked.push(answer.text("position").to_owned());
     service.refuses_as_revoked(bob.token()).await;
     assert_eq!(authority.admin().get("/statusz").await.expect_status(200).text("state"), "live");
