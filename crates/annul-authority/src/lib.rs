@@ -1,4 +1,6 @@
 //! The only writer: sessions, signing keys, the revocation log and its feed, over HTTP.
+// What comes from outside is never believed to be long enough.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::panic, clippy::unwrap_used))]
 
 pub mod authority;
 mod caller;

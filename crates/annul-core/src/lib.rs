@@ -10,6 +10,8 @@
 //! Three verbs, never mixed: **verify** (signature and claims: immutable facts), **check** (the live
 //! view) and **decide** (policy).
 #![forbid(unsafe_code)]
+// What comes from outside is never believed to be long enough.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::panic, clippy::unwrap_used))]
 
 pub mod algebra;
 pub mod feed;

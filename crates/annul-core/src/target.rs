@@ -268,11 +268,12 @@ impl Target {
     /// The target's hash under the log's hash key.
     #[must_use]
     pub fn hash(&self, key: &HashKey) -> TargetHash {
-        let mut parts = [""; 2];
-        for (slot, part) in parts.iter_mut().zip(&self.parts) {
-            *slot = part;
+        let of = |parts: &[&str]| TargetHash::of(key, &self.issuer, self.kind, parts);
+        match self.parts.as_slice() {
+            [] => of(&[]),
+            [part] => of(&[part]),
+            [first, second, ..] => of(&[first, second]),
         }
-        TargetHash::of(key, &self.issuer, self.kind, &parts[..self.parts.len()])
     }
 }
 

@@ -9,6 +9,8 @@
 //! The gateway holds one verifier and translates. It decides nothing of its own, and what it cannot
 //! know it answers with 503, as every verifier does.
 #![forbid(unsafe_code)]
+// What comes from outside is never believed to be long enough.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::panic, clippy::unwrap_used))]
 
 pub mod config;
 mod connections;

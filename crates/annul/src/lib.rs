@@ -54,6 +54,8 @@
 //! The crate runs on tokio, brings its own TLS (rustls on aws-lc-rs, whatever the process installed)
 //! and has no unsafe code. One background task belongs to each verifier and ends with it.
 #![forbid(unsafe_code)]
+// What comes from outside is never believed to be long enough.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::panic, clippy::unwrap_used))]
 
 mod ask;
 #[cfg(feature = "axum")]

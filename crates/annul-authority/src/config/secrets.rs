@@ -97,8 +97,10 @@ impl SecretConfig {
 }
 
 fn decoded(written: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let end = written.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-    let text = &written[..end];
+    let mut text = written;
+    while let Some(unpadded) = text.strip_suffix(b"=") {
+        text = unpadded;
+    }
     URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok().map(Zeroizing::new)
 }
 

@@ -126,13 +126,14 @@ fn unknown(key: &str, known: &toml::Table, source: &str) -> ConfigError {
 fn edits(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (above, b) in row.windows(2).zip(to.bytes()) {
+            let [diagonal, above] = [above.first(), above.last()].map(|edits| edits.copied().unwrap_or_default());
+            left = (diagonal + usize::from(a != b)).min(above + 1).min(left + 1);
+            next.push(left);
         }
+        row = next;
     }
-    row[to.len()]
+    row.last().copied().unwrap_or_default()
 }

@@ -199,8 +199,8 @@ fn basic(headers: &HeaderMap) -> Result<Option<Credentials>, Problem> {
         return Err(Problem::new(Code::InvalidClient, "this endpoint takes HTTP Basic, not another scheme"));
     }
     let decoded = Zeroizing::new(STANDARD.decode(encoded.trim_start_matches(' ')).map_err(|_| unreadable())?);
-    let colon = decoded.iter().position(|byte| *byte == b':').ok_or_else(unreadable)?;
-    let (id, secret) = (&decoded[..colon], &decoded[colon + 1..]);
+    let mut parts = decoded.splitn(2, |byte| *byte == b':');
+    let (id, secret) = parts.next().zip(parts.next()).ok_or_else(unreadable)?;
     match (form_decode(id), form_decode(secret)) {
         (Some(id), Some(secret)) => Ok(Some(Credentials { id, secret: Zeroizing::new(secret) })),
         _ => Err(unreadable()),

@@ -113,10 +113,8 @@ impl FormBody {
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
-                Some(at) => (&pair[..at], &pair[at + 1..]),
-                None => (pair, &b""[..]),
-            };
+            let mut parts = pair.splitn(2, |byte| *byte == b'=');
+            let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
             let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
                 return Err(Problem::new(Code::RequestInvalid, "the form has a broken escape"));
             };

@@ -69,7 +69,7 @@ fn metadata_answer(app: &App, headers: &HeaderMap) -> Response {
 /// The path of an issuer that is a URL, without a slash at its end.
 fn issuer_path(issuer: &str) -> &str {
     let rest = issuer.split_once("://").map_or("", |(_, rest)| rest);
-    rest.find('/').map_or("", |at| rest[at..].trim_end_matches('/'))
+    rest.find('/').and_then(|at| rest.get(at..)).map_or("", |path| path.trim_end_matches('/'))
 }
 
 fn other_issuer() -> Problem {

@@ -111,10 +111,8 @@ impl MasterKey {
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let damaged = || SealError::Damaged { purpose: purpose.to_owned() };
         let (header, body) = sealed.split_at_checked(HEADER_BYTES).ok_or_else(damaged)?;
-        let (id, nonce) = header[1..].split_at(ID_BYTES);
-        if header[0] != FORMAT {
-            return Err(damaged());
-        }
+        let Some((&FORMAT, names)) = header.split_first() else { return Err(damaged()) };
+        let (id, nonce) = names.split_at_checked(ID_BYTES).ok_or_else(damaged)?;
         if id != self.id {
             return Err(SealError::WrongMasterKey { sealed_under: URL_SAFE_NO_PAD.encode(id), given: self.id() });
         }
@@ -246,9 +244,9 @@ impl SealError {
 fn decode_key(text: &str) -> Option<[u8; 32]> {
     if text.len() == 64 {
         let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        for (byte, [high, low]) in bytes.iter_mut().zip(text.as_bytes().as_chunks().0) {
             let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-            *byte = nibble(digits[0])? << 4 | nibble(digits[1])?;
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
         }
         return Some(bytes);
     }

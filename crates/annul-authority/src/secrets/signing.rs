@@ -117,9 +117,9 @@ impl SigningKey {
         // Our own strict loader names the key, so that a key verifiers would refuse is never used.
         let key = Key::from_jwk(&public_jwk).map_err(|_| SigningError::Document)?;
         let kid = key.id().to_owned();
-        public_jwk["kid"] = Value::from(kid.clone());
-        public_jwk["alg"] = Value::from(algorithm.name());
-        public_jwk["use"] = Value::from("sig");
+        let names = [("kid", kid.as_str()), ("alg", algorithm.name()), ("use", "sig")];
+        let names = names.map(|(member, name)| (member.to_owned(), Value::from(name)));
+        public_jwk.as_object_mut().ok_or(SigningError::Document)?.extend(names);
         Ok(Self { algorithm, kid, public_jwk, pair })
     }
 
@@ -203,7 +203,8 @@ impl Pair {
         match self {
             Self::P256(pair) => {
                 // An uncompressed point: 0x04, x, y.
-                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                let point = pair.public_key().as_ref().split_first();
+                let (x, y) = point.and_then(|(_, point)| point.split_at_checked(32)).unwrap_or_default();
                 json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) })
             }
             Self::Ed25519(pair) => {

@@ -22,6 +22,7 @@
 
 mod answers;
 #[doc(hidden)]
+#[allow(clippy::indexing_slicing, clippy::panic, reason = "it is a suite of tests, which fail by panic")]
 pub mod conformance;
 mod credentials;
 mod engine;

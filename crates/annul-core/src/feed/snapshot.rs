@@ -189,20 +189,25 @@ fn cell_lines(cells: &[HashedCell]) -> Vec<u8> {
 }
 
 fn first_line(bytes: &[u8], otherwise: FeedError) -> Result<(&str, &[u8]), FeedError> {
-    let end = bytes.iter().take(Snapshot::MAX_HEADER).position(|byte| *byte == b'\n').ok_or(otherwise.clone())?;
-    let line = std::str::from_utf8(&bytes[..end]).map_err(|_| otherwise)?;
-    Ok((line, &bytes[end + 1..]))
+    let (line, rest) = split_line(bytes, Snapshot::MAX_HEADER).ok_or(otherwise.clone())?;
+    Ok((std::str::from_utf8(line).map_err(|_| otherwise)?, rest))
+}
+
+/// The bytes before the first newline, and those behind it; `None` when the line has more than `longest` bytes.
+fn split_line(bytes: &[u8], longest: usize) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().take(longest.saturating_add(1)).position(|byte| *byte == b'\n')?;
+    let (line, rest) = bytes.split_at_checked(end)?;
+    Some((line, rest.split_first()?.1))
 }
 
 fn read_cells(bytes: &[u8], count: u64) -> Result<Vec<HashedCell>, FeedError> {
     let mut cells = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let end =
-            rest.iter().take(Snapshot::MAX_CELL + 1).position(|byte| *byte == b'\n').ok_or(FeedError::Contents)?;
-        let line = std::str::from_utf8(&rest[..end]).map_err(|_| FeedError::Contents)?;
+        let (line, behind) = split_line(rest, Snapshot::MAX_CELL).ok_or(FeedError::Contents)?;
+        let line = std::str::from_utf8(line).map_err(|_| FeedError::Contents)?;
         cells.push(HashedCell::from_line(line)?);
-        rest = &rest[end + 1..];
+        rest = behind;
     }
     if cells.len() as u64 == count { Ok(cells) } else { Err(FeedError::Contents) }
 }

@@ -90,11 +90,11 @@ impl Key {
             Algorithm::Es512 => ("P-521", 66, &signature::ECDSA_P521_SHA512_FIXED),
             _ => return Err(JwkError::Algorithm),
         };
-        if point.len() != 1 + 2 * width || point[0] != 4 {
-            return Err(JwkError::Length);
-        }
+        let (x, y) = match point.split_first() {
+            Some((4, coordinates)) if coordinates.len() == 2 * width => coordinates.split_at(width),
+            _ => return Err(JwkError::Length),
+        };
         let key = ParsedPublicKey::new(verification, point).map_err(|_| JwkError::Point)?;
-        let (x, y) = point[1..].split_at(width);
         let required = json!({
             "crv": curve, "kty": "EC", "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
         });

@@ -20,7 +20,7 @@ pub(super) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
         return Err(JwkError::RsaSize);
     }
     let exponent_is_one = e == [1];
-    let exponent_is_even = e[e.len() - 1].is_multiple_of(2);
+    let exponent_is_even = e.last().is_none_or(|byte| byte.is_multiple_of(2));
     if exponent_is_one || exponent_is_even || bits(e) > MAX_RSA_EXPONENT_BITS {
         return Err(JwkError::RsaExponent);
     }
@@ -127,8 +127,8 @@ fn der_content(bytes: &[u8], tag: u8) -> Option<&[u8]> {
     let (&length, rest) = rest.split_first()?;
     let (length, rest) = match length {
         0..=0x7f => (usize::from(length), rest),
-        0x81 => (usize::from(*rest.first()?), &rest[1..]),
-        0x82 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), &rest[2..]),
+        0x81 => rest.split_first().map(|(length, rest)| (usize::from(*length), rest))?,
+        0x82 => rest.split_first_chunk().map(|(length, rest)| (usize::from(u16::from_be_bytes(*length)), rest))?,
         _ => return None,
     };
     (first == tag && length == rest.len()).then_some(rest)

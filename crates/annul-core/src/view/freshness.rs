@@ -47,8 +47,11 @@ impl Freshness {
             self.confirmed = Some(ConfirmedHead { head, at: wall, proven: view_time });
         }
         match self.pending.binary_search_by_key(&head, |&(position, _)| position) {
-            Ok(index) => self.pending[index].1 = self.pending[index].1.max(view_time),
-            Err(MAX_PENDING) => self.pending[MAX_PENDING - 1] = (head, view_time),
+            Ok(index) => {
+                if let Some((_, proven)) = self.pending.get_mut(index) {
+                    *proven = view_time.max(*proven);
+                }
+            }
             // Full, and others are to be reached later: the last of them gives way.
             Err(index) => {
                 self.pending.truncate(MAX_PENDING - 1);

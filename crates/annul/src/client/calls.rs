@@ -123,7 +123,7 @@ impl AuthorityClient {
     /// What [`revoke`](Self::revoke) would do, by the same selection. Changes nothing.
     pub async fn dry_run(&self, revoke: &Revoke) -> Result<DryRun, ClientError> {
         let mut body = serde_json::to_value(revoke).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        body["dry_run"] = Value::Bool(true);
+        body.as_object_mut().map(|body| body.insert("dry_run".to_owned(), Value::Bool(true)));
         self.call(Call::new(Method::POST, "v1/revocations").json(&body)).await
     }
 

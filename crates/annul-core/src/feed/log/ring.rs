@@ -69,7 +69,9 @@ impl Ring {
             return Place::Below;
         }
         match self.slots.binary_search_by_key(&after, |slot| slot.at) {
-            Ok(index) => Place::Known { next: index + 1, chain: self.slots[index].chain },
+            Ok(index) => {
+                self.slots.get(index).map_or(Place::Nowhere, |slot| Place::Known { next: index + 1, chain: slot.chain })
+            }
             Err(_) => Place::Nowhere,
         }
     }
@@ -97,8 +99,9 @@ impl Ring {
             }
         }
         let count = best?;
-        let lines = self.slots.range(next..next + count).map(|slot| &*slot.line).collect();
-        Some(Run { lines, last: &self.slots[next + count - 1] })
+        let slots = self.slots.range(next..next + count);
+        let last = slots.clone().next_back()?;
+        Some(Run { lines: slots.map(|slot| &*slot.line).collect(), last })
     }
 }
 
