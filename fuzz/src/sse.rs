@@ -32,7 +32,7 @@ fn compare(bytes: &[u8], chunk: usize) {
         assert!(event.data.len() <= SseParser::MAX_EVENT, "an event has {} bytes", event.data.len());
         assert!(event.event.len() + event.id.as_ref().map_or(0, String::len) <= 2 * SseParser::MAX_LINE);
     }
-    if error.is_none() {
+    if error.is_none() && bytes.len() < 10_000 {
         assert_eq!(
             events,
             by_the_standard(std::str::from_utf8(bytes).map_or_else(

@@ -19,7 +19,7 @@ pub fn check(bytes: &[u8]) {
         let two = TargetKind::ALL.map(|kind| Target::two(own, kind, parts[0], parts[1]).ok());
         one.into_iter().chain(two).flatten()
     });
-    let targets: Vec<Target> = read.chain(made).take(64).collect();
+    let targets: Vec<Target> = read.chain(made).take(24).collect();
     for target in &targets {
         has_one_text(target, own, other);
     }

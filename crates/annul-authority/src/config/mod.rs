@@ -307,9 +307,10 @@ impl Config {
             set(&mut merged, &known, key, value, "command line")?;
         }
         refuse_odd_secrets(&merged)?;
-        let config: Self = toml::Value::Table(merged)
-            .try_into()
-            .map_err(|error: toml::de::Error| ConfigError::Invalid { detail: error.message().to_owned() })?;
+        // Read from a table and not from a text, the error shows no line of the file, and names the key.
+        let config: Self = toml::Value::Table(merged).try_into().map_err(|error: toml::de::Error| {
+            ConfigError::Invalid { detail: error.to_string().trim_end().replace('\n', " ") }
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -410,6 +411,20 @@ mod tests {
         assert_eq!(config.tokens.audience, "shop");
         assert_eq!(config.tokens.claims, ["roles", "tenant"]);
         assert_eq!(config.sessions, SessionsConfig::default());
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_form_is_refused_with_its_key() {
+        for (text, key) in [
+            ("[server]\nlisten = \"0.0*0.0:7400\"\n", "server.listen"),
+            ("[tokens]\nlife = 7\n", "tokens.life"),
+            ("[limits]\nadmin = -1\n", "limits.admin"),
+            ("[store]\nkind = \"paper\"\n", "store.kind"),
+        ] {
+            let (_dir, sources) = file(text);
+            let error = Config::load(&sources).unwrap_err();
+            assert!(matches!(error, ConfigError::Invalid { .. }) && error.to_string().contains(key), "{error}");
+        }
     }
 
     #[test]

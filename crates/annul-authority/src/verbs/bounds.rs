@@ -138,6 +138,7 @@ pub(crate) fn with_roles(mut claims: Map<String, Value>, roles: Option<Vec<Strin
 
 /// The beginning of a caller's text, for an error that repeats it.
 pub(crate) fn shown(text: &str) -> String {
-    let end = text.char_indices().map(|(index, _)| index).find(|index| *index >= SHOWN).unwrap_or(text.len());
-    text[..end].to_owned()
+    let mut shown = text.to_owned();
+    shown.truncate(text.ceil_char_boundary(SHOWN));
+    shown
 }
