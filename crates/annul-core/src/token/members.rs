@@ -143,7 +143,8 @@ impl Text {
 
     fn of<'t>(&'t self, text: &'t str) -> &'t str {
         match self {
-            Self::Within { start, end } => &text[*start..*end],
+            // A place that was taken in this very text lies in it.
+            Self::Within { start, end } => text.get(*start..*end).unwrap_or_default(),
             Self::Own(own) => own,
         }
     }
