@@ -365,6 +365,7 @@ pub struct TargetHash(pub [u8; 16]);
 impl TargetHash {
     /// The hash of the target with these parts, without building a [`Target`] first.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "the input was made as long as what is written takes")]
     pub fn of(key: &HashKey, issuer: &str, kind: TargetKind, parts: &[&str]) -> Self {
         let length = |part: &str| LENGTH + part.len();
         let needed = length(issuer) + 1 + parts.iter().map(|part| length(part)).sum::<usize>();
@@ -394,6 +395,7 @@ const HASHED: usize = 256;
 const LENGTH: usize = 8;
 
 /// Fills `input`, which is as long as it takes.
+#[expect(clippy::indexing_slicing, reason = "the input was made as long as what is written takes")]
 fn write_parts(input: &mut [u8], issuer: &str, kind: TargetKind, parts: &[&str]) {
     let rest = write_part(input, issuer);
     rest[0] = kind.tag();
