@@ -15,10 +15,15 @@ use super::Entry;
 /// Places of a set: their tags fill one cache line.
 const WAYS: usize = 8;
 
+/// Bytes at a token's end that are hashed. They are its signature's, which differs from token to token;
+/// so the place is known before the rest of a long token was fetched, and all of it is compared there.
+const HASHED: usize = 43;
+
 /// A bounded number of bytes of entries, spread over sets of places.
 pub(super) struct Places {
     sets: Box<[Set]>,
-    /// Seeded at random. Only what was verified is kept, so nobody can fill a set with collisions.
+    /// Seeded at random. Only what was verified is kept, so nobody but an issuer could fill a set with
+    /// collisions, and would only displace what shares the set.
     hasher: RandomState,
     limit: u64,
     bytes: AtomicU64,
@@ -103,7 +108,8 @@ impl Places {
     }
 
     fn place(&self, text: &str) -> (&Set, u64) {
-        let hash = self.hasher.hash_one(text.as_bytes());
+        let end = &text.as_bytes()[text.len().saturating_sub(HASHED)..];
+        let hash = self.hasher.hash_one(end);
         let set = ((u128::from(hash) * self.sets.len() as u128) >> 64) as usize;
         (&self.sets[set], hash.max(1))
     }
