@@ -210,7 +210,7 @@ fn check_rows(root: &Path, findings: &mut Vec<String>) -> Result<()> {
 
 fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     let mut sources = Vec::new();
-    for folder in ["crates", "scenarios", "xtask"] {
+    for folder in ["bench", "crates", "scenarios", "xtask"] {
         sources.extend(files_below(&root.join(folder), "rs")?);
     }
     sources.retain(|path| !path.starts_with(root.join("xtask/src/tidy.rs")));
