@@ -23,7 +23,7 @@ const BATCH: usize = 100;
 /// A route whose verifier has lost its runtime: nothing else runs, so nothing else is counted, and for
 /// the next minute its view is fresh enough.
 fn route_and_tokens() -> (Route, Vec<String>) {
-    let world = World::new(REVOCATIONS).expect("a world");
+    let world = World::signing(&[Signing::Hs256], REVOCATIONS).expect("a world");
     let route = world.route(CACHE).expect("a verifier that is ready");
     let tokens = tokens::make(world.signer(Signing::Hs256), 0, TOKENS).expect("tokens");
     (route, tokens)

@@ -41,13 +41,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Commits of one row per second, by this many clients for this many seconds, connections kept.
+    /// Commits of one row per second, when each of so many clients makes so many, connections kept; the
+    /// time it takes to connect is not in it.
     ///
     /// # Errors
     /// When pgbench fails.
-    pub fn commits_per_second(&self, clients: usize, seconds: u64) -> Result<f64> {
+    pub fn commits_per_second(&self, clients: usize, each: usize) -> Result<f64> {
         let mut command = self.client("pgbench");
-        command.args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string(), "-f"]);
+        command.args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-t", &each.to_string(), "-f"]);
         let output = command.arg(self.dir.join("insert.sql")).arg("postgres").output().context("start pgbench")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());

@@ -130,14 +130,15 @@ fn series(page: &mut String, results: &Results, subject: &str) {
     page.push_str("\n| series | median | quartiles | least to most | rounds |\n|---|---|---|---|---|\n");
     for (name, series) in &sheet.series {
         let Some(spread) = Spread::of(&series.rounds) else { continue };
+        let of = |value| quantity(value, series.unit);
         let _ = writeln!(
             page,
             "| {name} | {} | {} to {} | {} to {} | {} |",
-            quantity(spread.median, series.unit),
-            number(spread.lower),
-            number(spread.upper),
-            number(spread.least),
-            number(spread.most),
+            of(spread.median),
+            of(spread.lower),
+            of(spread.upper),
+            of(spread.least),
+            of(spread.most),
             spread.rounds
         );
     }

@@ -73,7 +73,7 @@ fn many_callers(form: Form, sheet: &mut Sheet) -> Result<()> {
         form.rounds(),
         &mut [
             Contestant::new("PostgreSQL, one row per commit, 256 clients", Unit::PerSecond, || {
-                cluster.commits_per_second(CALLERS, seconds)
+                cluster.commits_per_second(CALLERS, form.of(100, 4))
             }),
             Contestant::new("annul revoke, 256 callers", Unit::PerSecond, || {
                 round += 1;

@@ -32,12 +32,21 @@ pub struct World {
 }
 
 impl World {
-    /// A world with so many revocations, among them those of the revoked subjects.
+    /// A world with so many revocations, among them those of the revoked subjects, and a key of every
+    /// algorithm.
     ///
     /// # Errors
     /// When no port is free.
     pub fn new(revocations: usize) -> Result<Self> {
-        let signers = Signing::ALL.into_iter().map(Signer::generate).collect::<Result<Vec<_>>>()?;
+        Self::signing(&Signing::ALL, revocations)
+    }
+
+    /// The same with keys of these algorithms only, at least one.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn signing(algorithms: &[Signing], revocations: usize) -> Result<Self> {
+        let signers = algorithms.iter().copied().map(Signer::generate).collect::<Result<Vec<_>>>()?;
         let keys: Vec<Value> = signers.iter().filter_map(Signer::public_jwk).collect();
         let revoked = (0..REVOKED.min(revocations / 2)).map(revocation_of);
         let revoked = revoked.collect::<Result<Vec<HashedCell>>>()?;
