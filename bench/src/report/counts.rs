@@ -115,10 +115,27 @@ fn newest(metric: &Value) -> Option<u64> {
     match metric {
         Value::Number(number) => number.as_u64(),
         Value::Object(members) => {
-            let side = members.get("Left").or_else(|| members.get("Both")).or_else(|| members.get("Int"));
-            side.or_else(|| members.values().next()).and_then(newest)
+            let inner = ["metrics", "Left", "Both", "Int"].iter().find_map(|name| members.get(*name));
+            inner.and_then(newest)
         }
         Value::Array(sides) => sides.first().and_then(newest),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_count_is_found_with_and_without_an_older_one() {
+        let alone =
+            json!({ "profiles": [{ "Callgrind": { "Ir": { "diffs": null, "metrics": { "Left": { "Int": 7 } } } } }] });
+        let beside =
+            json!({ "Ir": { "diffs": { "factor": 1.5 }, "metrics": { "Both": [{ "Int": 7 }, { "Int": 5 }] } } });
+        assert_eq!((instructions(&alone), instructions(&beside)), (Some(7), Some(7)));
+        assert_eq!(instructions(&json!({ "Dr": 1 })), None);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::results::Results;
 use super::{NOTES, RESULTS, check, counts, curves, machine, notes, write};
@@ -32,8 +32,7 @@ pub struct Order {
 /// Carries out an order.
 ///
 /// # Errors
-/// When a subject cannot be measured to its end. What was measured before it is not written: a page is
-/// of one run.
+/// When a subject cannot be measured to its end; what the others measured is written all the same.
 pub fn all(order: &Order) -> Result<()> {
     let root = match (&order.out, order.form) {
         (Some(out), _) => out.clone(),
@@ -46,10 +45,18 @@ pub fn all(order: &Order) -> Result<()> {
     let before = Results::read(&root.join(RESULTS)).ok().filter(|results| results.form == order.form);
     let kept = before.as_ref().filter(|_| !order.only.is_empty());
     let mut subjects: BTreeMap<String, Sheet> = kept.map(|results| results.subjects.clone()).unwrap_or_default();
+    let mut failed = Vec::new();
     for (name, _) in SUBJECTS {
         if order.only.is_empty() || order.only.iter().any(|only| only == name) {
             let started = Instant::now();
-            subjects.insert(name.to_owned(), measure(name, order.form).with_context(|| format!("subject {name}"))?);
+            // The others are worth having all the same; its lines are then not measured, and the page says why.
+            let sheet = measure(name, order.form).unwrap_or_else(|error| {
+                failed.push(name);
+                let mut sheet = Sheet::default();
+                sheet.fact("refused", format!("{error:#}"));
+                sheet
+            });
+            subjects.insert(name.to_owned(), sheet);
             eprintln!("bench: {name} took {} s", started.elapsed().as_secs());
         }
     }
@@ -66,7 +73,9 @@ pub fn all(order: &Order) -> Result<()> {
             None => before.map(|results| results.counts).unwrap_or_default(),
         },
     };
-    finish(&root, &results)
+    finish(&root, &results)?;
+    ensure!(failed.is_empty(), "could not be measured to their end: {}", failed.join(", "));
+    Ok(())
 }
 
 /// A process of its own: no subject finds the memory, threads or pinning of another.

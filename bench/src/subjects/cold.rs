@@ -18,6 +18,9 @@ use crate::measure::{Contestant, Form, Sheet, Unit, clock, side_by_side};
 use crate::world::standin::{self, Standin};
 use crate::world::{cells, workspace};
 
+/// How long ten million entries may take to be dropped.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
+
 /// Measures the subject.
 pub(super) fn measure(form: Form) -> Result<Sheet> {
     let mut sheet = Sheet::default();
@@ -65,7 +68,7 @@ fn start(runtime: &Runtime, builder: annul::VerifierBuilder, at: Position) -> Re
     drop(verifier);
     // Its task, and the memory it held, are to be gone before the next one starts.
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(30), async {
+        tokio::time::timeout(GONE_WITHIN, async {
             while runtime.metrics().num_alive_tasks() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
