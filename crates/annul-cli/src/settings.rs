@@ -28,9 +28,8 @@ enum Verb {
     Set(Set),
 }
 
-/// At least one of the settings is given. A verifier that is configured beyond them stops accepting.
+/// What to change, at least one of them. A verifier that is configured beyond them stops accepting.
 #[derive(Args, Debug)]
-#[group(id = "setting", required = true, multiple = true, args = ["longest_life", "max_leeway", "clock_skew", "claims", "ask_on"])]
 struct Set {
     /// The longest life of any token of the authority
     #[arg(long, value_name = "DURATION")]
@@ -81,6 +80,9 @@ async fn change(remote: &Remote, set: Set, format: Format) -> Outcome {
             let claims: Vec<_> = claims.split(',').map(str::trim).filter(|claim| !claim.is_empty()).collect();
             body.insert(name.to_owned(), json!(claims));
         }
+    }
+    if body.is_empty() {
+        return Err(Failure::usage("no setting was given; nothing was done"));
     }
     let body = Value::from(body);
     consent.obtain(&format!("Every verifier gets these settings: {body}. Change them?"))?;

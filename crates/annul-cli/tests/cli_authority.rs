@@ -109,6 +109,56 @@ fn targets_of_a_file_are_revoked_in_order() {
 }
 
 #[test]
+fn a_subjects_state_is_shown_and_changed() {
+    let world = World::new();
+    let (token, sid) = world.token("alice");
+    let (other, _) = world.token("bob");
+    let shown = world.annul(&["subjects", "show", "alice"]);
+    assert!(shown.stdout.contains("blocked  no") && shown.stdout.contains("version  none"), "{}", shown.stdout);
+
+    // A version: the kept session goes on, and nobody else's does.
+    let set = world.json(&["subjects", "version", "alice", "7", "--keep", &sid, "--reason", "moved", "--wait", "1s"]);
+    assert_eq!((&set["kept"], &set["confirmation"]["confirmed"]), (&json!("kept"), &json!(true)));
+    let next = set["access_token"].as_str().unwrap();
+    assert_eq!(world.annul(&["token", "check", &token]).code, 1);
+    assert_eq!(world.annul(&["token", "check", next]).code, 0);
+    assert_eq!(world.annul(&["subjects", "version", "alice", "--reach", "access"]).code, 0);
+    assert_eq!(world.json(&["subjects", "show", "alice"])["version"], 8);
+    assert_eq!(world.annul(&["token", "issue", "--session", &sid]).code, 0, "it reached access only");
+    assert_eq!(world.annul(&["subjects", "version", "alice", "--reach", "sessions"]).code, 2);
+
+    let changed = world.annul(&["subjects", "changed", "alice", "role", "password"]);
+    assert_eq!(changed.code, 0, "{}", changed.stderr);
+    assert_eq!(world.annul(&["token", "issue", "--session", &sid]).code, 1, "a password asks for a login");
+    let unknown = world.annul(&["subjects", "changed", "alice", "shoe_size"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("email, password, role"), "{}", unknown.stderr);
+
+    assert_eq!(world.annul(&["subjects", "block", "alice"]).code, 0);
+    assert!(world.json(&["subjects", "show", "alice"])["blocked"].is_string());
+    assert_eq!(world.annul(&["token", "issue", "--subject", "alice"]).code, 1);
+    let unblocked = world.annul(&["subjects", "unblock", "alice"]);
+    assert!(unblocked.code == 0 && unblocked.stdout.contains("nothing that was revoked"), "{}", unblocked.stdout);
+    assert_eq!(world.annul(&["token", "issue", "--subject", "alice"]).code, 0);
+    assert_eq!(world.annul(&["token", "check", &other]).code, 0, "another subject's token must pass");
+}
+
+#[test]
+fn settings_are_shown_and_changed_after_a_question() {
+    let world = World::new();
+    let asked = world.annul(&["settings", "set", "--claims", "plan"]);
+    assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{}", asked.stderr);
+    assert_eq!(world.annul(&["settings", "set", "--yes"]).code, 2, "nothing to set");
+    assert_eq!(world.annul(&["settings", "set", "--max-leeway", "1500ms", "--yes"]).code, 2, "whole seconds");
+    assert_eq!(world.json(&["settings", "show"])["revision"], 1);
+    let set = world.annul(&["settings", "set", "--claims", "plan, tenant", "--max-leeway", "30s", "--yes"]);
+    assert!(set.code == 0 && set.stdout.contains("plan tenant"), "{}{}", set.stdout, set.stderr);
+    let shown = world.json(&["settings", "show"]);
+    assert_eq!((&shown["claims"], &shown["max_leeway"]), (&json!(["plan", "tenant"]), &json!(30)));
+    assert_eq!(world.annul(&["revoke", "claim:plan=gold", "--yes"]).code, 0);
+    assert_eq!(world.annul(&["revoke", "claim:roles=admin", "--yes"]).code, 1, "it is no target any more");
+}
+
+#[test]
 fn sessions_keys_clients_and_issuers_are_managed() {
     let world = World::new();
     let (token, sid) = world.token("alice");
