@@ -8,6 +8,10 @@
 //! Eight places make a set, and a token's hash chooses the set. Whoever looks a token up takes no
 //! lock and changes nothing that others read, except the mark that keeps it from being displaced.
 
+#[allow(
+    clippy::indexing_slicing,
+    reason = "its indices are ways of a set and hashes reduced to their number, never bytes from outside"
+)]
 mod places;
 
 use std::sync::atomic::{AtomicU64, Ordering};
