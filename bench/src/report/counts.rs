@@ -51,6 +51,10 @@ pub fn check(folder: &Path, what: Counts) -> Result<()> {
         return Ok(std::fs::write(path, format!("{HEAD}{}", toml::to_string(&blessed)?))?);
     }
     let mut strayed = 0;
+    for name in counted.keys().filter(|name| !on_record.instructions.contains_key(*name)) {
+        println!("FAIL {name}: nothing on record");
+        strayed += 1;
+    }
     for (name, baseline) in &on_record.instructions {
         let count = *counted.get(name).with_context(|| format!("{name} was not counted"))?;
         let allowed = baseline * on_record.tolerance_percent / 100;
@@ -60,7 +64,7 @@ pub fn check(folder: &Path, what: Counts) -> Result<()> {
     }
     if strayed > 0 {
         bail!(
-            "{strayed} hot paths strayed by more than {} % from what {} counted; this is {rustc}. If it is meant, run bench/run --counts --bless and say why in the commit",
+            "{strayed} hot paths are not on record or strayed by more than {} % from what {:?} counted; this is {rustc}. If it is meant, run bench/run --counts --bless and say why in the commit",
             on_record.tolerance_percent,
             on_record.rustc
         );
