@@ -119,10 +119,9 @@ fn newest(metric: &Value) -> Option<u64> {
     match metric {
         Value::Number(number) => number.as_u64(),
         Value::Object(members) => {
-            let inner = ["metrics", "Left", "Both", "Int"].iter().find_map(|name| members.get(*name));
+            let inner = ["values", "new"].iter().find_map(|name| members.get(*name));
             inner.and_then(newest)
         }
-        Value::Array(sides) => sides.first().and_then(newest),
         _ => None,
     }
 }
@@ -135,10 +134,8 @@ mod tests {
 
     #[test]
     fn the_newest_count_is_found_with_and_without_an_older_one() {
-        let alone =
-            json!({ "profiles": [{ "Callgrind": { "Ir": { "diffs": null, "metrics": { "Left": { "Int": 7 } } } } }] });
-        let beside =
-            json!({ "Ir": { "diffs": { "factor": 1.5 }, "metrics": { "Both": [{ "Int": 7 }, { "Int": 5 }] } } });
+        let alone = json!({ "profiles": [{ "total": { "Ir": { "values": { "new": 7 } } } }] });
+        let beside = json!({ "Ir": { "diffs": { "factor": 1.5 }, "values": { "new": 7, "old": 5 } } });
         assert_eq!((instructions(&alone), instructions(&beside)), (Some(7), Some(7)));
         assert_eq!(instructions(&json!({ "Dr": 1 })), None);
     }
