@@ -3,7 +3,7 @@ use annul_core::policy::{Authorized, Basis};
 use annul_core::token::VerifiedToken;
 
 fn misuse(token: VerifiedToken) -> Authorized {
-    Authorized { token, basis: Basis::Verified }
+    Authorized { token, basis: Basis::Verified, restamped: None }
 }
 
 fn main() {}
