@@ -23,8 +23,8 @@ const APPLICATION_ID: i64 = 0x616e_6e6c;
 const SCHEMAS: [&str; 4] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
-    include_str!("schema/0005.sql"),
-    include_str!("schema/0006.sql"),
+    include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
 ];
 /// How long a connection waits for another's short lock, such as a checkpoint's.
 const BUSY: Duration = Duration::from_secs(5);
