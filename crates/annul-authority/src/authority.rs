@@ -313,7 +313,7 @@ impl Authority {
 /// subjects are derived from, made when it is first needed.
 async fn keep_to(store: &dyn Store, master: &MasterKey, setup: &Setup) -> Result<(), StartError> {
     let log = store.log().await?;
-    if log.groups.map(|groups| groups.count) != setup.groups {
+    if log.groups.and_then(|groups| groups.in_use()) != setup.groups {
         store.set_groups(Caller::system().act("groups.set", None), setup.groups).await?;
     }
     if setup.token_key == TokenKey::PerSubject && log.subject_secret.is_none() {

@@ -419,7 +419,9 @@ fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
         Refused::KeyExists { .. } | Refused::KeyState { .. } => (Conflict, "list the keys and try again"),
         Refused::NotAKey => (Invalid, "name a key"),
         Refused::SettingsConflict { .. } => (Conflict, "read the settings and try again"),
-        Refused::GroupClaimNeeded => (Conflict, "name the claim in `claims` and `ask_on`, or end groups first"),
+        Refused::GroupClaimNeeded => {
+            (Conflict, "name the claim in `claims` and `ask_on`; after groups ended, for as long as a token may live")
+        }
         Refused::RecordTooLong => (Invalid, "ask for less in one call"),
         Refused::AccountExists | Refused::ClientExists | Refused::NameTaken => {
             (Conflict, "choose another name: accounts and clients share one name space")

@@ -270,7 +270,7 @@ pub(crate) fn genesis(
         sealed_feed_key: master.seal(FEED_KEY_PURPOSE, &feed_key.to_pkcs8()?)?,
         settings,
         // No token was issued yet, so none lacks its group.
-        groups: setup.groups.map(|count| Groups { count, since: UnixMillis::default() }),
+        groups: setup.groups.map(|count| Groups { count, since: UnixMillis::default(), until: None }),
         keys: vec![
             sealed_key_record(master, &active, KeyState::Active, now)?,
             sealed_key_record(master, &reserve, KeyState::Reserve, now)?,

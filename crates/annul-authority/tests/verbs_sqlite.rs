@@ -13,6 +13,8 @@ mod credentials;
 mod exposure;
 #[path = "verbs/foreign.rs"]
 mod foreign;
+#[path = "verbs/groups.rs"]
+mod groups;
 #[path = "verbs/keys.rs"]
 mod keys;
 #[path = "verbs/schedules.rs"]

@@ -209,7 +209,7 @@ codes! {
     SettingsConflict "settings_conflict" 409 "Somebody else changed the settings"
         "Read them and try again."
     GroupClaimNeeded "group_claim_needed" 409 "Subjects fall into groups, whose claim is needed"
-        "Name grp in claims and ask_on, or end groups first by groups.count = 0."
+        "Name grp in claims and ask_on; after groups ended (groups.count = 0), as long as a token may live."
     SubjectKeysOff "subject_keys_off" 409 "Tokens are not signed with keys of subjects"
         "Set tokens.key to per_subject and start the authority again."
     AccountExists "account_exists" 409 "The account exists"

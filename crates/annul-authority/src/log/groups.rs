@@ -33,7 +33,7 @@ impl Appender<'_> {
     /// single user of ours and dated by its position, or about one session.
     fn stand_in(&self, new: &NewRevocation) -> Result<Option<u64>> {
         let settings = &self.log.settings;
-        let Some(groups) = self.log.groups.filter(|groups| self.commit >= groups.since) else { return Ok(None) };
+        let Some(groups) = self.log.groups.filter(|groups| groups.hold_back(self.commit)) else { return Ok(None) };
         if new.target.issuer_name() != settings.issuer || new.reach != Reach::Both {
             return Ok(None);
         }

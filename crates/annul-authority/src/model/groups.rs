@@ -20,9 +20,32 @@ pub struct Groups {
     /// From this moment on no token is accepted anywhere that lacks its group, or has one of an
     /// earlier count. Until then entries travel as they would without groups.
     pub since: UnixMillis,
+    /// Set when they end: entries travel again at once, and until this moment tokens may be accepted
+    /// that only their group's watermark refuses.
+    #[serde(default)]
+    pub until: Option<UnixMillis>,
 }
 
 impl Groups {
+    /// How many subjects fall into from here on; `None` once the groups have ended.
+    #[must_use]
+    pub fn in_use(&self) -> Option<NonZeroU32> {
+        self.until.is_none().then_some(self.count)
+    }
+
+    /// Whether an entry about one user stays at the authority at `now`.
+    #[must_use]
+    pub fn hold_back(&self, now: UnixMillis) -> bool {
+        self.until.is_none() && now >= self.since
+    }
+
+    /// Whether a watermark may stand for an entry that stayed at the authority, so that verifiers
+    /// still have to know the claim.
+    #[must_use]
+    pub fn need_claim(&self, now: UnixMillis) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
     /// The group of a subject, given as its target's hash. Keyed as that hash is, it cannot be chosen.
     #[must_use]
     pub fn of(&self, subject: &TargetHash) -> u64 {

@@ -29,7 +29,7 @@ pub use self::schedule::{Schedule, Step, StepState};
 pub use self::session::{
     Ancestor, AncestorName, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus,
 };
-pub use self::subject::{ChosenSession, MAX_VERSION, SubjectChange, SubjectPart, SubjectState};
+pub use self::subject::{Chosen, MAX_VERSION, SubjectChange, SubjectPart, SubjectState};
 pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState, SealedSecret};
 
 /// A built-in account.

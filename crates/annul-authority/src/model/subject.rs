@@ -55,6 +55,13 @@ impl SubjectState {
         version.into_iter().chain(updated).collect()
     }
 
+    /// The state after something changed at `now` that is part of every user record. Only a record
+    /// whose changes are reported has a time that could move.
+    #[must_use]
+    pub fn touched(self, now: UnixSeconds) -> Self {
+        if self.updated_at.is_some() { self.after(SubjectPart::Record, now) } else { self }
+    }
+
     /// The state after `part` changed at `now`.
     #[must_use]
     pub fn after(self, part: SubjectPart, now: UnixSeconds) -> Self {
@@ -94,13 +101,15 @@ pub enum SubjectPart {
     Record,
 }
 
-/// One session of the subject for which a change means something else.
+/// Sessions of the subject for which a change means something else than for the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChosenSession {
-    /// It lives on, dated at the change, if it was usable before.
+pub enum Chosen {
+    /// This session lives on, dated at the change, if it was usable before.
     Stays(String),
-    /// It ends by its own entry.
+    /// This session ends by its own entry.
     Ends(String),
+    /// What is on this device ends by an entry of the device's.
+    DeviceEnds(String),
 }
 
 #[cfg(test)]
@@ -124,7 +133,8 @@ mod tests {
         let state = SubjectState::default().after(SubjectPart::Record, UnixSeconds(100));
         let state = state.after(SubjectPart::Record, UnixSeconds(90));
         assert_eq!(state.updated_at, Some(UnixSeconds(100)));
-        assert_eq!(state.after(SubjectPart::Record, UnixSeconds(101)).updated_at, Some(UnixSeconds(101)));
+        assert_eq!(state.touched(UnixSeconds(101)).updated_at, Some(UnixSeconds(101)));
+        assert_eq!(SubjectState::default().touched(UnixSeconds(101)), SubjectState::default(), "nobody reports it");
     }
 
     #[test]

@@ -184,6 +184,7 @@ macro_rules! store_conformance {
             a_records_change_refuses_what_was_before_it_in_the_same_second
             a_session_stays_through_a_change_only_if_it_was_usable
             a_session_ends_with_a_change_once
+            a_device_ends_with_a_change
             a_login_is_dated_at_the_change_it_makes
             i9_no_snapshot_carries_a_version_past_its_change
             a_rehearsal_answers_as_the_real_run_and_changes_nothing
@@ -222,12 +223,14 @@ macro_rules! store_conformance {
             a_retired_id_finds_nobody_again
             a_lookup_id_is_changed_once_for_each_attempt
             a_new_lookup_id_is_no_way_out_of_a_block_or_a_ban
+            a_new_lookup_id_is_no_way_out_of_a_schedule
             a_new_lookup_id_was_nobodys
             devices_tell_their_last_login_and_logout
             a_device_is_logged_out_when_its_last_session_ends
             an_entry_about_one_user_stays_and_its_groups_watermark_goes_out
             everything_else_travels_as_it_would_without_groups
             groups_begin_when_every_token_names_its_group
+            groups_that_end_leave_their_claim_until_no_watermark_counts
             keys_of_subjects_change_with_the_entry_that_says_so
         }
     };

@@ -17,8 +17,8 @@ use super::{
     TargetPlan,
 };
 use crate::model::{
-    Account, Act, AuditEvent, ChosenSession, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
-    Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
+    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
+    SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// Runs work in transactions.
@@ -202,7 +202,7 @@ impl<E: Engine> Store for E {
         act: Act,
         subject: &str,
         change: SubjectChange,
-        chosen: Option<ChosenSession>,
+        chosen: Option<Chosen>,
     ) -> Answer<'_, Appended> {
         let subject = subject.to_owned();
         self.write(move |txn| verbs::change_subject(txn, &act, &subject, &change, chosen.as_ref()))

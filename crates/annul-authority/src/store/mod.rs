@@ -54,8 +54,8 @@ pub use self::memory::MemoryStore;
 pub use self::sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use self::verbs::with_group_claim;
 use crate::model::{
-    Account, Act, AuditEvent, ChosenSession, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
-    Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
+    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
+    SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// The future of an answer.
@@ -220,7 +220,7 @@ pub trait Store: Send + Sync {
         act: Act,
         subject: &str,
         change: SubjectChange,
-        chosen: Option<ChosenSession>,
+        chosen: Option<Chosen>,
     ) -> Answer<'_, Appended>;
 
     // Keys, issuers, settings.

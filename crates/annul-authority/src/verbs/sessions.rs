@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{ChosenSession, Device, KeyState, NewSession, ProofKey, Session, SessionStatus, SubjectState};
+use crate::model::{Chosen, Device, KeyState, NewSession, ProofKey, Session, SessionStatus, SubjectState};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::secrets::subject_key::SubjectSecret;
@@ -258,7 +258,7 @@ impl Authority {
         bounds::reason(reason.as_deref())?;
         let subject = self.store().session(sid).await?.ok_or(VerbError::SessionUnknown)?.session.subject;
         let act = caller.act("session.end", reason);
-        let ends = Some(ChosenSession::Ends(sid.to_owned()));
+        let ends = Some(Chosen::Ends(sid.to_owned()));
         let appended = self.store().change_subject(act, &subject, change, ends).await?;
         self.revoked(appended).await
     }

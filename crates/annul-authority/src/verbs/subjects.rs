@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Act, ChosenSession, MAX_VERSION, RecordFields, SubjectChange, SubjectPart, SubjectState};
+use crate::model::{Act, Chosen, MAX_VERSION, RecordFields, SubjectChange, SubjectPart, SubjectState};
 use crate::verbs::bounds;
 use crate::verbs::revocations::{Revoked, Wait};
 
@@ -202,7 +202,7 @@ impl Authority {
         change: SubjectChange,
         keep: Option<String>,
     ) -> Result<Revoked, VerbError> {
-        let stays = keep.clone().map(ChosenSession::Stays);
+        let stays = keep.clone().map(Chosen::Stays);
         let appended = self.store().change_subject(act, subject, change, stays).await?;
         self.revoked_keeping(appended, keep).await
     }

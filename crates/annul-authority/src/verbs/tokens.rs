@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{NewRevocation, SessionStatus, SubjectChange};
+use crate::model::{Chosen, NewRevocation, SessionStatus, SubjectChange};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::SigningError;
@@ -295,8 +295,15 @@ impl Authority {
         };
         let is_cut_off = matches!(target.kind(), TargetKind::Subject | TargetKind::Device);
         if is_cut_off && let Some(change) = self.changed_by_logout() {
-            let change = SubjectChange { reach: Reach::Both, ..change };
-            return self.change_subject(caller.act(action, reason), subject, change, keep).await;
+            let act = caller.act(action, reason);
+            return match (request.scope, token.device()) {
+                (LogoutScope::Device, Some(device)) => {
+                    let ends = Some(Chosen::DeviceEnds(device.to_owned()));
+                    let appended = self.store().change_subject(act, subject, change, ends).await?;
+                    self.revoked(appended).await
+                }
+                _ => self.change_subject(act, subject, SubjectChange { reach: Reach::Both, ..change }, keep).await,
+            };
         }
         let cutoff = if is_cut_off { Cutoff::Now } else { Cutoff::Always };
         let revocation =
@@ -358,6 +365,11 @@ impl Authority {
         if unverified.claims().iss() != Some(self.issuer()) || bounds::name("sub", subject).is_err() {
             return Err(refused);
         }
+        let now = self.clock().seconds();
+        // The subject's string is read from the store, and not for what is over.
+        if unverified.claims().exp().is_some_and(|exp| exp.plus(leeway) <= now) {
+            return Err(VerbError::Token(TokenError::Expired));
+        }
         let audience = unverified.claims().aud().first().copied().unwrap_or_default().to_owned();
         let state = self.store().subject(self.own_target(TargetKind::Subject, subject)?).await?;
         let key = secret.key_of(self.issuer(), subject, &state.key).verifier();
@@ -366,7 +378,6 @@ impl Authority {
             .with_algorithms([Algorithm::Hs256])
             .with_leeway(leeway)
             .with_longest_life(standing.settings.longest_life);
-        let now = self.clock().seconds();
         unverified.verify(&KeySet::from_iter([key]), &expect, now).map_err(VerbError::Token)
     }
 
@@ -437,7 +448,8 @@ impl Authority {
                 let hit = cell(hash)?.judge(&facts.reading)?;
                 Some(Refusal { kind: *kind, cutoff: hit.cutoff, at: hit.at })
             });
-            let refusal = facts.judge(cell).or_else(|| by_session(asked?, snapshot.session.as_ref()));
+            let by_session = || by_session(asked?, facts.lpos, snapshot.session.as_ref());
+            let refusal = facts.judge(cell).or_else(by_session);
             return Ok(Judged { position: snapshot.log.head.at, refusal, snapshot });
         }
         Err(VerbError::KeysChanging)
@@ -513,12 +525,17 @@ impl Authority {
 }
 
 /// What is said against a token whose group, or other claim to be asked about, has an entry: nothing
-/// while its session can be used, else the entry that ended the session, where there is one.
-fn by_session(asked: Refusal, session: Option<&SessionView>) -> Option<Refusal> {
+/// while its session can be used, else the entry that ended the session, where there is one. A token
+/// from before the entry that its session was kept through is refused by that entry.
+fn by_session(asked: Refusal, issued: Option<Position>, session: Option<&SessionView>) -> Option<Refusal> {
     let Some(SessionView { session, status }) = session else { return Some(asked) };
     let ended = |at| Refusal { kind: TargetKind::Session, cutoff: HitCutoff::Always, at };
     match status {
-        SessionStatus::Live => None,
+        SessionStatus::Live => (issued < Some(session.position)).then_some(Refusal {
+            kind: TargetKind::Session,
+            cutoff: HitCutoff::Position,
+            at: session.position,
+        }),
         SessionStatus::Revoked(refusal) => Some(*refusal),
         SessionStatus::Ended => Some(session.ended.as_ref().map_or(asked, |end| ended(end.at))),
         SessionStatus::Expired => Some(asked),

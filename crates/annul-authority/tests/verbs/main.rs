@@ -10,6 +10,7 @@ mod accounts;
 mod credentials;
 mod exposure;
 mod foreign;
+mod groups;
 mod keys;
 mod schedules;
 mod sessions;

@@ -136,7 +136,7 @@ async fn nobody_else_sets_the_claims_of_the_state() {
 #[tokio::test]
 async fn every_logout_is_a_logout_everywhere_where_it_sets_the_version() {
     let mut world = World::with(setup(true, &[])).await;
-    for scope in [LogoutScope::Local, LogoutScope::Global] {
+    for scope in [LogoutScope::Local, LogoutScope::Device, LogoutScope::Global] {
         let phone = world.open("alice", "phone").await;
         let laptop = world.open("alice", "laptop").await;
         let before = world.authority.subject("alice", None).await.unwrap().version.unwrap_or_default();
@@ -236,6 +236,9 @@ async fn logins_and_logouts_change_the_record_where_they_are_fields_of_it() {
     let laptop = world.open("alice", "laptop").await;
     log_out(&world, &phone, LogoutScope::Local).await;
     world.assert_revoked(&laptop.access_token, "a record from before the logout").await;
+    let tv = world.open("alice", "tv").await;
+    log_out(&world, &tv, LogoutScope::Device).await;
+    all_dead(&mut world, &[&tv], "its device").await;
     let next = world.next(&laptop.sid).await;
     world.assert_active(&next.access_token, "the record as it is").await;
     // And everywhere still means sessions too.

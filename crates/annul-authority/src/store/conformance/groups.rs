@@ -16,7 +16,7 @@ const COUNT: NonZeroU32 = NonZeroU32::new(4).unwrap();
 async fn grouped(bench: Bench) -> Bench {
     let genesis = genesis();
     let settings = crate::store::with_group_claim(genesis.settings);
-    let groups = Some(Groups { count: COUNT, since: UnixMillis(0) });
+    let groups = Some(Groups { count: COUNT, since: UnixMillis(0), until: None });
     bench.store.bootstrap(Genesis { settings, groups, ..genesis }).await.unwrap();
     bench
 }
@@ -97,9 +97,23 @@ pub async fn groups_begin_when_every_token_names_its_group(bench: Bench) {
     let without = Settings { revision: settings.revision + 1, ask_on: Vec::new(), ..settings.clone() };
     assert_eq!(refused(bench.store.publish_settings(act(), without.clone()).await), Refused::GroupClaimNeeded);
     bench.store.set_groups(act(), None).await.unwrap();
-    bench.store.publish_settings(act(), without).await.unwrap();
     bench.revoke("subject:carol", Cutoff::Now, Reach::Both).await;
     assert!(held(&bench).await.contains(&TargetKind::Subject), "without groups it travels again");
+}
+
+/// The claim outlives the groups: while a token may be accepted that an entry kept here revokes, only
+/// its group's watermark says so.
+pub async fn groups_that_end_leave_their_claim_until_no_watermark_counts(bench: Bench) {
+    let bench = grouped(bench).await;
+    bench.open("s1", "alice").await;
+    bench.revoke("subject:alice", Cutoff::Now, Reach::Both).await;
+    let settings = bench.log().await.settings;
+    let without = Settings { revision: settings.revision + 1, ask_on: Vec::new(), ..settings };
+    bench.store.set_groups(act(), None).await.unwrap();
+    bench.store.set_groups(act(), None).await.unwrap();
+    assert_eq!(refused(bench.store.publish_settings(act(), without.clone()).await), Refused::GroupClaimNeeded);
+    bench.pass(LIFE + MARGIN + 2);
+    bench.store.publish_settings(act(), without).await.unwrap();
 }
 
 /// A new string dates the subject's tokens and leaves its sessions; a new secret revokes the last by name.

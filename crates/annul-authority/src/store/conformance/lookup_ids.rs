@@ -5,7 +5,7 @@ use annul_core::algebra::{Cutoff, Reach};
 use super::credentials::{attempt, log_in};
 use super::*;
 use crate::model::{Account, SubjectState};
-use crate::store::{CredentialChange, Holder, LookupIdChange};
+use crate::store::{CredentialChange, Holder, LookupIdChange, NewSchedule, SchedulePlan};
 
 /// Nothing of the old id finds a user; the account, and a login with the new id, work.
 pub async fn a_retired_id_finds_nobody_again(bench: Bench) {
@@ -45,6 +45,25 @@ pub async fn a_retired_id_finds_nobody_again(bench: Bench) {
     // Whoever proved the password before does so for the account, whatever its subject is by now.
     let login = bench.store.log_in(act(), log_in(&bench, "newest", "hash")).await.unwrap();
     assert_eq!(login.session.subject, "n3");
+}
+
+/// What waits for its time finds the subject by its new id, and leaves everybody else's alone.
+pub async fn a_new_lookup_id_is_no_way_out_of_a_schedule(bench: Bench) {
+    let bench = bench.with_log().await;
+    let due = UnixMillis(bench.now().plus(60).0 * 1000);
+    let plan = SchedulePlan::At { due, expected: 0 };
+    let ban = ["subject:alice", "device:alice/phone", "subject_client:alice/web", "subject:bob"];
+    let cutoff = |text: &str| if text == "subject:alice" { Cutoff::Always } else { Cutoff::Now };
+    let revocations = ban.iter().map(|text| entry(text, cutoff(text), Reach::Both)).collect();
+    bench.store.schedule(act(), NewSchedule { id: "a".to_owned(), revocations, plan }).await.unwrap();
+    bench.store.change_lookup_id(act(), to(by("alice"), "n1")).await.unwrap();
+    bench.open("after", "n1").await;
+    bench.pass(60);
+    let ran = bench.store.run_step("a").await.unwrap().unwrap();
+    let named: Vec<_> = ran.steps[0].revocations.iter().map(|new| new.target.clone()).collect();
+    let expected = ["subject:n1", "device:n1/phone", "subject_client:n1/web", "subject:bob"];
+    assert_eq!(named, expected.map(target));
+    assert_revoked(bench.status("after").await);
 }
 
 /// A lost answer is given again: with another id the user would be lost.

@@ -8,19 +8,19 @@ use annul_core::fold::{EmittedBy, NotLiftable};
 use annul_core::position::Position;
 
 use super::*;
-use crate::model::{ChosenSession, IdempotencyKey, SubjectChange, SubjectPart, SubjectState};
+use crate::model::{Chosen, IdempotencyKey, SubjectChange, SubjectPart, SubjectState};
 use crate::store::Kept;
 
 fn change(part: SubjectPart, reach: Reach) -> SubjectChange {
     SubjectChange { parts: vec![part], reach }
 }
 
-fn stays(sid: &str) -> Option<ChosenSession> {
-    Some(ChosenSession::Stays(sid.to_owned()))
+fn stays(sid: &str) -> Option<Chosen> {
+    Some(Chosen::Stays(sid.to_owned()))
 }
 
-fn ends(sid: &str) -> Option<ChosenSession> {
-    Some(ChosenSession::Ends(sid.to_owned()))
+fn ends(sid: &str) -> Option<Chosen> {
+    Some(Chosen::Ends(sid.to_owned()))
 }
 
 async fn state(bench: &Bench) -> SubjectState {
@@ -142,6 +142,23 @@ pub async fn a_session_ends_with_a_change_once(bench: Bench) {
     bench.open("last", "alice").await;
     let out = bench.store.change_subject(act(), "alice", record, ends("last")).await.unwrap();
     assert_eq!((out.sessions.ended, bench.status("later").await), (1, SessionStatus::Live));
+}
+
+/// A device's logout ends what is on it, and what a change that reaches access only spares lives on.
+pub async fn a_device_ends_with_a_change(bench: Bench) {
+    let bench = bench.with_log().await;
+    let laptop = Some(Device { id: "laptop".to_owned(), ..Device::default() });
+    bench.open("phone", "alice").await;
+    bench.store.open_session(act(), NewSession { device: laptop, ..bench.login("other", "alice") }).await.unwrap();
+    bench.open("bobs", "bob").await;
+    let chosen = Some(Chosen::DeviceEnds("phone".to_owned()));
+    let record = change(SubjectPart::Record, Reach::Access);
+    let out = bench.store.change_subject(act(), "alice", record, chosen).await.unwrap();
+    assert_eq!((out.positions.len(), out.sessions.ended), (2, 1));
+    assert_revoked(bench.status("phone").await);
+    assert_eq!(bench.status("other").await, SessionStatus::Live);
+    assert_eq!(bench.status("bobs").await, SessionStatus::Live);
+    assert_eq!(state(&bench).await.updated_at, Some(bench.now()));
 }
 
 /// A login that changes its subject ends what was before and not itself.

@@ -41,6 +41,7 @@ pub(crate) fn change_credential(txn: &mut Txn<'_>, act: &Act, change: &Credentia
         let counting = Counting::begin(&log, [&entry])?;
         let at = log.revoke(&entry, EmittedBy::State)?;
         let fingerprint = Some(change.fingerprint.clone());
+        let state = state.touched(log.commit().floor());
         log.tables.put_subject(&subject, &SubjectState { fingerprint: fingerprint.clone(), ..state })?;
         let kept = match keep {
             Some((session, before)) => {

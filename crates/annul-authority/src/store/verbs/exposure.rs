@@ -3,13 +3,17 @@
 
 use annul_core::algebra::Cell;
 use annul_core::position::Position;
-use annul_core::target::{TargetHash, TargetKind};
+use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 
 use super::{Result, Snapshot, status};
-use crate::model::{Session, StoredRevocation, VerifierBound};
+use crate::model::{GROUP_CLAIM, Session, StoredRevocation, VerifierBound};
 use crate::store::tables::SessionSpan;
 use crate::store::{ExposedSession, Exposure, ExposureFilter, LogState, MAX_EXAMINED, MAX_PAGE, RevocationFilter};
+
+/// Entries of one act between a user's entry and its group's watermark that are looked at: two where a
+/// verb appends them, more only where a call names many targets.
+const MOST_LOOKED_BACK: usize = 64;
 
 pub(crate) fn exposure(snapshot: &Snapshot<'_>, filter: &ExposureFilter) -> Result<Exposure> {
     let log = snapshot.tables.log()?;
@@ -66,12 +70,13 @@ fn exposed(
 ) -> Result<ExposedSession> {
     let mut refused: Option<(UnixMillis, Position)> = None;
     let mut closed: Option<UnixMillis> = session.ended.as_ref().map(|ended| ended.time);
+    let watermark = watermark(log, &session);
     for target in targets {
         for entry in snapshot.tables.revocations_on(&target.1)? {
             if !revokes(&entry, &session, *target) {
                 continue;
             }
-            if entry.reach.access() {
+            if entry.reach.access() || stays_here(snapshot, &entry, watermark)? {
                 refused = Some(refused.map_or((entry.time, entry.at), |first| first.min((entry.time, entry.at))));
             }
             if entry.reach.sessions() {
@@ -97,6 +102,33 @@ fn exposed(
         check_until: enforced.map_or(verify_until, |enforced| enforced.min(verify_until)),
         verify_until,
     })
+}
+
+/// The target of the watermark of the session's group, while there are groups.
+fn watermark(log: &LogState, session: &Session) -> Option<TargetHash> {
+    let issuer = &log.settings.issuer;
+    let subject = Target::one(issuer, TargetKind::Subject, &session.subject).ok()?;
+    let group = log.groups?.of(&subject.hash(&log.hash_key)).to_string();
+    Some(Target::two(issuer, TargetKind::Claim, GROUP_CLAIM, &group).ok()?.hash(&log.hash_key))
+}
+
+/// Whether an entry against sessions has its group's watermark in its own transaction: verifiers ask
+/// from there on, and access ends with the session. Where it is too far back to be found, the session
+/// counts as exposed for longer than it was.
+fn stays_here(snapshot: &Snapshot<'_>, entry: &StoredRevocation, watermark: Option<TargetHash>) -> Result<bool> {
+    let Some(watermark) = watermark else { return Ok(false) };
+    let mut at = entry.at;
+    for _ in 0..MOST_LOOKED_BACK {
+        at = Position::new(at.epoch, at.seq.saturating_sub(1));
+        let earlier = snapshot.tables.revocation(at)?;
+        let of_one_act = |earlier: &StoredRevocation| earlier.time == entry.time && earlier.actor == entry.actor;
+        match earlier.filter(of_one_act) {
+            None => return Ok(false),
+            Some(earlier) if earlier.hash == watermark => return Ok(true),
+            Some(_) => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Whether an entry, by itself, revokes the session.

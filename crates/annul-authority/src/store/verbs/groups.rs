@@ -14,7 +14,8 @@ use crate::store::{Appended, SessionCount};
 pub(crate) fn set_groups(txn: &mut Txn<'_>, act: &Act, count: Option<NonZeroU32>) -> Result<Appended> {
     once(txn, act, |txn| {
         let mut log = txn.appender(act)?;
-        if log.log().groups.map(|groups| groups.count) == count {
+        let before = log.log().groups;
+        if before.and_then(|groups| groups.in_use()) == count {
             return Ok(done(&log, Vec::new(), SessionCount::default()));
         }
         let mut positions = Vec::new();
@@ -22,8 +23,11 @@ pub(crate) fn set_groups(txn: &mut Txn<'_>, act: &Act, count: Option<NonZeroU32>
             let settings = with_group_claim(log.log().settings.clone());
             positions.push(log.settings(Settings { revision: settings.revision + 1, ..settings })?);
         }
-        let since = all_tokens_gone(&log)?;
-        log.groups(count.map(|count| Groups { count, since }))?;
+        let gone = all_tokens_gone(&log)?;
+        log.groups(match count {
+            Some(count) => Some(Groups { count, since: gone, until: None }),
+            None => before.map(|groups| Groups { until: Some(gone), ..groups }),
+        })?;
         log.note_act(None)?;
         Ok(done(&log, positions, SessionCount::default()))
     })

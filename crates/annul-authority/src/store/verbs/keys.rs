@@ -97,7 +97,8 @@ pub(crate) fn publish_settings(txn: &mut Txn<'_>, act: &Act, settings: Settings)
         if settings.revision != before.revision + 1 || !same_log {
             return Err(Refused::SettingsConflict { current: before.revision }.into());
         }
-        if log.log().groups.is_some() && !has_group_claim(&settings) {
+        let needs_claim = log.log().groups.is_some_and(|groups| groups.need_claim(log.commit()));
+        if needs_claim && !has_group_claim(&settings) {
             return Err(Refused::GroupClaimNeeded.into());
         }
         let (claims_changed, life_changed) =

@@ -10,8 +10,8 @@ use super::revocations::{Counting, done};
 use super::sessions::{admits_logins, own_subject};
 use super::{Outcome, Result, Txn, cells, earlier_attempt, remember_attempt};
 use crate::log::Appender;
-use crate::model::{Account, Act, Side, SubjectState};
-use crate::store::{Appended, LookupIdChange, LookupIdChanged, Refused};
+use crate::model::{Account, Act, Side, StepState, SubjectState};
+use crate::store::{Appended, LookupIdChange, LookupIdChanged, MAX_SCHEDULES, Refused};
 
 pub(crate) fn change_lookup_id(txn: &mut Txn<'_>, act: &Act, change: &LookupIdChange) -> Result<LookupIdChanged> {
     match earlier_attempt(txn, act)? {
@@ -43,6 +43,7 @@ pub(crate) fn change_lookup_id(txn: &mut Txn<'_>, act: &Act, change: &LookupIdCh
     if let Some(account) = account {
         log.tables.put_account(&Account { subject: change.fresh.clone(), ..account })?;
     }
+    rename_in_schedules(&mut log, &old, &change.fresh)?;
     let sessions = counting.finish(&log)?;
     let appended = done(&log, vec![at], sessions);
     let changed = LookupIdChanged { appended, subject: change.fresh.clone() };
@@ -58,6 +59,36 @@ fn not_banned(log: &Appender<'_>, subject: &Target) -> Result<()> {
         if let Some(at) = cells.get(&hash).and_then(|cell| cell.always) {
             let refusal = Refusal { kind: TargetKind::Subject, cutoff: HitCutoff::Always, at };
             return Err(Refused::Revoked(refusal).into());
+        }
+    }
+    Ok(())
+}
+
+/// Nor is it a way out of what waits for its time: revocations that name the subject, one of its
+/// devices or one of its clients name the new id from here on.
+fn rename_in_schedules(log: &mut Appender<'_>, old: &str, fresh: &str) -> Result<()> {
+    let issuer = log.log().settings.issuer.clone();
+    let renamed = |target: &Target| match (target.kind(), target.parts()) {
+        _ if target.issuer_name() != issuer => None,
+        (TargetKind::Subject, [subject]) if subject == old => Target::one(&issuer, TargetKind::Subject, fresh).ok(),
+        (kind @ (TargetKind::Device | TargetKind::SubjectClient), [subject, other]) if subject == old => {
+            Target::two(&issuer, kind, fresh, other).ok()
+        }
+        _ => None,
+    };
+    // Those that wait come first, and there are no more of them.
+    for mut schedule in log.tables.schedules(MAX_SCHEDULES as usize)? {
+        let mut changed = false;
+        for step in schedule.steps.iter_mut().filter(|step| step.state == StepState::Waiting) {
+            for revocation in &mut step.revocations {
+                if let Some(target) = renamed(&revocation.target) {
+                    revocation.target = target;
+                    changed = true;
+                }
+            }
+        }
+        if changed {
+            log.tables.put_schedule(&schedule)?;
         }
     }
     Ok(())

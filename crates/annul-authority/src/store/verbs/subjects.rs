@@ -9,9 +9,7 @@ use super::revocations::{Counting, done, keep_session};
 use super::sessions::{end, ending, few_enough_targets, own_subject, put_session};
 use super::{Result, Txn, once, status};
 use crate::log::Appender;
-use crate::model::{
-    Act, ChosenSession, Claims, NewRevocation, Session, SessionStatus, SubjectChange, SubjectPart, SubjectState,
-};
+use crate::model::{Act, Chosen, Claims, NewRevocation, Session, SessionStatus, SubjectChange, SubjectState};
 use crate::store::{Appended, MAX_PAGE, Refused, SessionCount};
 
 pub(crate) fn set_claims(txn: &mut Txn<'_>, act: &Act, subject: &str, claims: &Claims) -> Result<Appended> {
@@ -26,9 +24,7 @@ pub(crate) fn set_claims(txn: &mut Txn<'_>, act: &Act, subject: &str, claims: &C
         }
         let at = log.revoke(&entry(target.clone(), Cutoff::Now, Reach::Access), EmittedBy::State)?;
         let state = log.tables.subject(&target)?;
-        // Claims are part of a record that is said to change.
-        let state =
-            if state.updated_at.is_some() { state.after(SubjectPart::Record, log.commit().floor()) } else { state };
+        let state = state.touched(log.commit().floor());
         log.tables.put_subject(&target, &SubjectState { claims: claims.clone(), ..state })?;
         for (session, status) in judged {
             match status {
@@ -93,16 +89,16 @@ pub(crate) fn change_subject(
     act: &Act,
     subject: &str,
     change: &SubjectChange,
-    chosen: Option<&ChosenSession>,
+    chosen: Option<&Chosen>,
 ) -> Result<Appended> {
     once(txn, act, |txn| {
         let mut log = txn.appender(act)?;
         let target = own_subject(log.log(), subject)?;
         let mut entries = vec![entry(target.clone(), Cutoff::Now, change.reach)];
-        let (mut ends, mut stays) = (None, None);
+        let (mut ends, mut device_ends, mut stays) = (None, None, None);
         match chosen {
             None => {}
-            Some(ChosenSession::Ends(sid)) => {
+            Some(Chosen::Ends(sid)) => {
                 let session = session_of(&log, subject, sid)?;
                 if let Some(ended) = &session.ended {
                     return Ok(done(&log, vec![ended.at], SessionCount::default()));
@@ -110,7 +106,13 @@ pub(crate) fn change_subject(
                 entries.push(ending(log.log(), sid)?);
                 ends = Some(session);
             }
-            Some(ChosenSession::Stays(sid)) => {
+            Some(Chosen::DeviceEnds(device)) => {
+                let device = Target::two(&log.log().settings.issuer, TargetKind::Device, subject, device);
+                let device = entry(device.map_err(|_| Refused::NotASubject)?, Cutoff::Now, Reach::Both);
+                entries.push(device.clone());
+                device_ends = Some(device);
+            }
+            Some(Chosen::Stays(sid)) => {
                 let session = session_of(&log, subject, sid)?;
                 // Judged before the entry: only what was usable then is dated anew.
                 let before = status(&*log.tables, log.log(), &session, log.commit())?;
@@ -121,6 +123,9 @@ pub(crate) fn change_subject(
         let mut positions = Vec::new();
         if let Some(session) = ends {
             positions.push(end(&mut log, session)?);
+        }
+        if let Some(device) = device_ends {
+            positions.push(log.revoke(&device, EmittedBy::Request)?);
         }
         let (at, _) = apply(&mut log, &target, change)?;
         positions.push(at);
