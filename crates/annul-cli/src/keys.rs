@@ -49,6 +49,18 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Make a new secret for the keys of all subjects: every token signed by one fails, sessions live on
+    SubjectSecret {
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: Option<String>,
+        /// Wait this long for the verifiers to confirm; exit 3 when they did not
+        #[arg(long, value_name = "DURATION")]
+        wait: Option<DurationArg>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl Keys {
@@ -63,6 +75,13 @@ impl Keys {
                 let sessions = if end_sessions { "and ends every session" } else { "and keeps the sessions" };
                 consent.obtain(&format!("This refuses every token key {kid} signed, cannot be undone, {sessions}."))?;
                 kill(&remote, &kid, Kill { reason, end_sessions, wait }, format).await
+            }
+            Verb::SubjectSecret { reason, wait, yes } => {
+                let consent = Consent::from_flag(yes);
+                consent.possible("a new secret for the keys of all subjects")?;
+                let remote = Remote::connect(&self.connection)?;
+                consent.obtain("This refuses every token that a subject's key signed and keeps the sessions.")?;
+                act(&remote, &["v1", "keys", "subject-secret"], (Map::new(), reason, wait), format).await
             }
         }
     }
@@ -108,15 +127,24 @@ struct Kill {
 }
 
 async fn kill(remote: &Remote, kid: &str, kill: Kill, format: Format) -> Outcome {
-    let mut body = Map::new();
-    body.insert("end_sessions".to_owned(), json!(kill.end_sessions));
-    if let Some(reason) = kill.reason {
+    let body = Map::from_iter([("end_sessions".to_owned(), json!(kill.end_sessions))]);
+    act(remote, &["v1", "keys", kid, "kill"], (body, kill.reason, kill.wait), format).await
+}
+
+/// Sends a change of keys with why and how long to wait, and concludes with its answer.
+async fn act(
+    remote: &Remote,
+    path: &[&str],
+    (mut body, reason, wait): (Map<String, Value>, Option<String>, Option<DurationArg>),
+    format: Format,
+) -> Outcome {
+    if let Some(reason) = reason {
         body.insert("reason".to_owned(), json!(reason));
     }
-    if let Some(wait) = kill.wait {
+    if let Some(wait) = wait {
         body.insert("wait".to_owned(), json!(wait.millis()));
     }
-    let call = remote.call(Method::POST, &["v1", "keys", kid, "kill"]).body(&body.into());
-    let answer = call.waiting(kill.wait.map(|wait| wait.0).unwrap_or_default()).json().await?;
+    let call = remote.call(Method::POST, path).body(&body.into());
+    let answer = call.waiting(wait.map(|wait| wait.0).unwrap_or_default()).json().await?;
     revocation::conclude(&answer, format)
 }

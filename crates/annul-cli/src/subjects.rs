@@ -13,7 +13,7 @@ use crate::revocation;
 use crate::sessions::time;
 use crate::when::DurationArg;
 
-/// Show a user's state, block and unblock, set a version, say what changed
+/// Show a user's state, block and unblock, set a version, change a key, say what changed
 #[derive(Args, Debug)]
 pub(crate) struct Subjects {
     #[command(subcommand)]
@@ -77,6 +77,13 @@ enum Verb {
         #[command(flatten)]
         how: How,
     },
+    /// Give a subject a new key where each has its own: its tokens fail, its sessions live on
+    Key {
+        /// The subject
+        subject: String,
+        #[command(flatten)]
+        how: How,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -133,6 +140,10 @@ impl Subjects {
                 set(&mut body, "keep", keep);
                 let call = remote.call(Method::POST, &["v1", "subjects", &subject, "record"]);
                 how.finish(call, body, format).await
+            }
+            Verb::Key { subject, how } => {
+                let call = remote.call(Method::POST, &["v1", "subjects", &subject, "key"]);
+                how.finish(call, Map::new(), format).await
             }
         }
     }

@@ -22,6 +22,14 @@ impl World {
         Self { directory, authority }
     }
 
+    /// The same with this configuration.
+    fn with(configuration: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("annul.toml"), configuration).unwrap();
+        let authority = Server::authority(directory.path());
+        Self { directory, authority }
+    }
+
     fn annul(&self, arguments: &[&str]) -> Ran {
         let mut command = command(self.directory.path());
         ran(command.args(arguments).env("ANNUL_URL", &self.authority.url).output().unwrap())
@@ -156,6 +164,26 @@ fn settings_are_shown_and_changed_after_a_question() {
     assert_eq!((&shown["claims"], &shown["max_leeway"]), (&json!(["plan", "tenant"]), &json!(30)));
     assert_eq!(world.annul(&["revoke", "claim:plan=gold", "--yes"]).code, 0);
     assert_eq!(world.annul(&["revoke", "claim:roles=admin", "--yes"]).code, 1, "it is no target any more");
+}
+
+#[test]
+fn keys_of_subjects_are_changed_for_one_and_for_all() {
+    let world = World::with("[tokens]\nkey = \"per_subject\"\n");
+    let ((alice, _), (bob, _)) = (world.token("alice"), world.token("bob"));
+    let check = |token: &str| world.annul(&["token", "check", token]).code;
+    let active = world.json(&["token", "check", &bob]);
+    assert_eq!(active["verdict"], "active", "{active}");
+    assert_eq!(world.annul(&["subjects", "key", "alice", "--reason", "phone stolen"]).code, 0);
+    assert_eq!((check(&alice), check(&bob)), (1, 0));
+    let (later, _) = world.token("alice");
+    assert_eq!(world.annul(&["keys", "subject-secret"]).code, 2, "it reaches everybody, so it wants a yes");
+    assert_eq!((check(&later), check(&bob)), (0, 0));
+    assert_eq!(world.annul(&["keys", "subject-secret", "--yes"]).code, 0);
+    assert_eq!((check(&later), check(&bob)), (1, 1));
+
+    let world = World::new();
+    let refused = world.annul(&["subjects", "key", "alice"]);
+    assert!(refused.code == 1 && refused.stderr.contains("per_subject"), "{}", refused.stderr);
 }
 
 #[test]
