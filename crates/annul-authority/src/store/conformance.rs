@@ -185,6 +185,7 @@ macro_rules! store_conformance {
             a_session_stays_through_a_change_only_if_it_was_usable
             a_session_ends_with_a_change_once
             a_device_ends_with_a_change
+            a_changed_credential_is_a_change_of_the_record
             a_login_is_dated_at_the_change_it_makes
             i9_no_snapshot_carries_a_version_past_its_change
             a_rehearsal_answers_as_the_real_run_and_changes_nothing

@@ -10,6 +10,7 @@ use annul_core::position::Position;
 use super::*;
 use crate::model::{Chosen, IdempotencyKey, SubjectChange, SubjectPart, SubjectState};
 use crate::store::Kept;
+use crate::store::{CredentialChange, Holder};
 
 fn change(part: SubjectPart, reach: Reach) -> SubjectChange {
     SubjectChange { parts: vec![part], reach }
@@ -142,6 +143,24 @@ pub async fn a_session_ends_with_a_change_once(bench: Bench) {
     bench.open("last", "alice").await;
     let out = bench.store.change_subject(act(), "alice", record, ends("last")).await.unwrap();
     assert_eq!((out.sessions.ended, bench.status("later").await), (1, SessionStatus::Live));
+}
+
+/// A credential is part of every record: where changes of it are reported, this is one.
+pub async fn a_changed_credential_is_a_change_of_the_record(bench: Bench) {
+    let bench = bench.with_log().await;
+    let credential = || CredentialChange {
+        holder: Holder::Subject("alice".to_owned()),
+        password: None,
+        fingerprint: "f".to_owned(),
+        keep: None,
+    };
+    bench.store.change_credential(act(), credential()).await.unwrap();
+    assert_eq!(state(&bench).await.updated_at, None, "nobody reports changes");
+    let record = change(SubjectPart::Record, Reach::Access);
+    bench.store.change_subject(act(), "alice", record, None).await.unwrap();
+    bench.pass(5);
+    bench.store.change_credential(act(), credential()).await.unwrap();
+    assert_eq!(state(&bench).await.updated_at, Some(bench.now()));
 }
 
 /// A device's logout ends what is on it, and what a change that reaches access only spares lives on.
