@@ -14,7 +14,6 @@ use annul_core::feed::report::RouteCounts;
 use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, Unsettled};
 use annul_core::time::Moment;
 use annul_core::token::Introspectable;
-use annul_core::verdict::{Cause, Verdict};
 use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
 
 use crate::ask::{Asking, Question};
@@ -193,7 +192,7 @@ impl AskFuture {
         }
         let moment = clock::now();
         let checked = verifier.view().check(token.clone(), moment);
-        if let Verdict::Indeterminate(Cause::AskOn(entry)) = checked.verdict()
+        if let Some(entry) = checked.asked_about()
             && vouched.as_of.is_none_or(|as_of| as_of < entry.at)
         {
             return Answer::Unavailable;

@@ -16,8 +16,8 @@ use annul_core::VerifiedToken;
 use annul_core::algebra::Refusal;
 use annul_core::policy::{Authorized, Consults, Decision, Denial, DenyReason, OnStale};
 use annul_core::position::Position;
-use annul_core::time::{Moment, UnixSeconds};
-use annul_core::verdict::{Cause, Verdict};
+use annul_core::time::{Moment, Monotonic, UnixSeconds};
+use annul_core::verdict::Verdict;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
@@ -27,6 +27,9 @@ use crate::route::Route;
 
 /// A deadline on the wall clock is looked at again at least this often, in case the clock was set.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Past a deadline by this much, it is surely past.
+const A_LITTLE: Duration = Duration::from_millis(1);
 
 /// How often a token is looked at that is good only because it is young.
 const WHILE_YOUNG: Duration = Duration::from_secs(1);
@@ -55,11 +58,18 @@ pub struct Watch {
     token: VerifiedToken,
     /// The token's text, where the authority may be asked about it.
     text: Option<String>,
-    /// The view's position when the authority last vouched for the token.
-    vouched: Option<Position>,
+    vouched: Option<Vouching>,
     changed: Receiver<()>,
     reconsidered: Receiver<()>,
     told_unvouched: bool,
+}
+
+/// The authority's last word for the token: it covers this state of the view, and grows old as a view does.
+#[derive(Clone, Copy, Debug)]
+struct Vouching {
+    /// The view's position before the question.
+    seen: Option<Position>,
+    asked: Monotonic,
 }
 
 enum Standing {
@@ -92,9 +102,9 @@ impl Watch {
         loop {
             self.changed.borrow_and_update();
             self.reconsidered.borrow_and_update();
-            let moment = clock::now();
-            let mut wait = self.next_deadline(moment);
-            match self.settled(moment).await {
+            let standing = self.settled(clock::now()).await;
+            let mut wait = self.next_deadline(clock::now());
+            match standing {
                 Standing::Over(event) => return event,
                 Standing::Unvouched if !self.told_unvouched => {
                     self.told_unvouched = true;
@@ -118,9 +128,9 @@ impl Watch {
         loop {
             self.changed.borrow_and_update();
             self.reconsidered.borrow_and_update();
-            let moment = clock::now();
-            let mut wait = self.next_deadline(moment);
-            match (self.settled(moment).await, self.spread()) {
+            let standing = self.settled(clock::now()).await;
+            let mut wait = self.next_deadline(clock::now());
+            match (standing, self.spread()) {
                 (Standing::Over(event), _) => return event,
                 (Standing::Unvouched, Some(spread)) => {
                     let at = *closes_at.get_or_insert_with(|| Instant::now() + draw_below(spread));
@@ -151,18 +161,21 @@ impl Watch {
     async fn settled(&mut self, moment: Moment) -> Standing {
         match (self.standing(moment), self.text.clone()) {
             (Standing::Asks, None) => Standing::Unvouched,
-            (Standing::Asks, Some(text)) => match self.route.decide(&text).await {
-                Decision::Allow(authorized) => self.vouched_for(&authorized),
-                Decision::Deny(denial) => over(&denial),
-                Decision::Ask(_) => Standing::Unvouched,
-            },
+            (Standing::Asks, Some(text)) => {
+                let vouching = Vouching { seen: self.route.verifier().view().position(), asked: moment.mono };
+                match self.route.decide(&text).await {
+                    Decision::Allow(authorized) => self.vouched_for(&authorized, vouching),
+                    Decision::Deny(denial) => over(&denial),
+                    Decision::Ask(_) => Standing::Unvouched,
+                }
+            }
             (standing, _) => standing,
         }
     }
 
-    fn vouched_for(&mut self, authorized: &Authorized) -> Standing {
+    fn vouched_for(&mut self, authorized: &Authorized, vouching: Vouching) -> Standing {
         let verifier = self.route.verifier();
-        self.vouched = verifier.view().position();
+        self.vouched = Some(vouching);
         if let Some(restamped) = authorized.restamped()
             && let Ok(token) = verifier.verify(restamped.expose(), clock::now().wall)
         {
@@ -181,14 +194,16 @@ impl Watch {
             return Standing::Over(WatchEvent::Refused(reason));
         }
         let checked = verifier.view().check(self.token.clone(), moment);
-        let good = match checked.verdict() {
-            Verdict::Revoked(_) | Verdict::Indeterminate(Cause::AskOn(_)) => Standing::PassedOver,
-            Verdict::Active { .. } | Verdict::Indeterminate(_) => Standing::Good,
-        };
-        let standing = match self.route.policy().decide(checked, moment) {
-            Decision::Allow(_) => good,
-            // A route that always asks has asked, and so has one that asked in this state of the view.
-            Decision::Ask(_) if self.has_asked() => Standing::Good,
+        let asked_about = checked.asked_about().is_some();
+        let passed_over = asked_about || matches!(checked.verdict(), Verdict::Revoked(_));
+        let policy = self.route.policy();
+        // A route that always asks did so before it let the token in.
+        let asks_always = matches!(policy.consults(), Consults::Ask | Consults::Introspect);
+        let standing = match policy.decide(checked, moment) {
+            Decision::Allow(_) if passed_over => Standing::PassedOver,
+            Decision::Allow(_) => Standing::Good,
+            Decision::Ask(_) if asks_always && !asked_about => Standing::Good,
+            Decision::Ask(_) if self.is_vouched_for(moment.mono) => Standing::Good,
             Decision::Ask(_) => Standing::Asks,
             Decision::Deny(denial) => over(&denial),
         };
@@ -198,9 +213,12 @@ impl Watch {
         standing
     }
 
-    fn has_asked(&self) -> bool {
-        let always = matches!(self.route.policy().consults(), Consults::Ask | Consults::Introspect);
-        always || (self.vouched.is_some() && self.vouched == self.route.verifier().view().position())
+    /// Whether the authority's last word still stands: nothing came since, and it is no older than a
+    /// view may be.
+    fn is_vouched_for(&self, now: Monotonic) -> bool {
+        let Some(Vouching { seen, asked }) = self.vouched else { return false };
+        let is_young = self.route.policy().max_staleness().is_none_or(|allowed| now.since(asked) <= allowed);
+        is_young && seen.is_some() && seen == self.route.verifier().view().position()
     }
 
     fn expires(&self) -> UnixSeconds {
@@ -219,10 +237,16 @@ impl Watch {
         let age = self.route.verifier().view().age(moment.mono);
         let staleness = match (allowed, age) {
             // A little past it: at exactly its greatest age a view is still good.
-            (Some(allowed), Some(age)) if age <= allowed => allowed - age + Duration::from_millis(1),
+            (Some(allowed), Some(age)) if age <= allowed => allowed - age + A_LITTLE,
             _ => LOOK_AGAIN,
         };
-        expiry.min(staleness).clamp(Duration::from_millis(1), LOOK_AGAIN)
+        let word = match (policy.max_staleness(), self.vouched) {
+            (Some(allowed), Some(Vouching { asked, .. })) if moment.mono.since(asked) <= allowed => {
+                allowed - moment.mono.since(asked) + A_LITTLE
+            }
+            _ => LOOK_AGAIN,
+        };
+        expiry.min(staleness).min(word).clamp(A_LITTLE, LOOK_AGAIN)
     }
 
     async fn sleep(&mut self, wait: Duration) {

@@ -49,6 +49,13 @@ impl CheckedToken {
         &self.verdict
     }
 
+    /// What is in force on a claim that has to be asked about, also where the verdict names something
+    /// weightier.
+    #[must_use]
+    pub const fn asked_about(&self) -> Option<Refusal> {
+        self.findings.ask_on
+    }
+
     /// The token that was checked.
     #[must_use]
     pub fn token(&self) -> &VerifiedToken {

@@ -51,6 +51,7 @@ struct Shared {
     feed: Mutex<Feed>,
     changed: watch::Sender<()>,
     down: AtomicBool,
+    feed_cut: AtomicBool,
     refuse_with: AtomicU16,
     asks: AtomicUsize,
     /// Whether each question wanted a re-stamped token.
@@ -101,6 +102,7 @@ impl Stub {
             feed: Mutex::new(feed),
             changed: watch::channel(()).0,
             down: AtomicBool::new(false),
+            feed_cut: AtomicBool::new(false),
             refuse_with: AtomicU16::new(0),
             asks: AtomicUsize::new(0),
             questions: Mutex::default(),
@@ -230,6 +232,12 @@ impl Stub {
         self.shared.changed.send_replace(());
     }
 
+    /// From here on the feed is gone, and only it.
+    pub(crate) fn cut_feed(&self) {
+        self.shared.feed_cut.store(true, Ordering::SeqCst);
+        self.shared.changed.send_replace(());
+    }
+
     pub(crate) fn refuse_with(&self, status: u16) {
         self.shared.refuse_with.store(status, Ordering::SeqCst);
     }
@@ -317,6 +325,9 @@ async fn gate(shared: Stubbed, request: axum::extract::Request, next: axum::midd
         shared.asks.fetch_add(usize::from(asked), Ordering::SeqCst);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
+    if shared.feed_cut.load(Ordering::SeqCst) && request.uri().path().starts_with("/v1/feed/") {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     if refused != 0 {
         return StatusCode::from_u16(refused).unwrap().into_response();
     }
@@ -381,7 +392,7 @@ async fn stream(State(shared): Stubbed, Query(query): Query<After>) -> Response 
     let events = futures::stream::unfold((shared, cursor, changed), |(shared, mut cursor, mut changed)| async {
         loop {
             changed.borrow_and_update();
-            if shared.down.load(Ordering::SeqCst) {
+            if shared.down.load(Ordering::SeqCst) || shared.feed_cut.load(Ordering::SeqCst) {
                 return None;
             }
             let now = shared.now();

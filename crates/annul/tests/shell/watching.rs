@@ -96,6 +96,41 @@ async fn a_connection_is_asked_about_where_its_token_is_known_and_goes_on_with_t
     assert_eq!(within(asking.event()).await, WatchEvent::Refused(DenyReason::Revoked(None)));
 }
 
+/// A route that asks about every request does no less for the connection that one of them became.
+#[tokio::test]
+async fn an_entry_to_be_asked_about_reaches_connections_of_routes_that_always_ask() {
+    let stub = Stub::start().await;
+    let verifier = stub.verifier().await;
+    for policy in [Policy::ask(), Policy::introspect()] {
+        stub.answer_asks(json!({"verdict": "active", "position": "1:2"}));
+        let route = verifier.route(policy);
+        let token = stub.token(&Token::default());
+        let authorized = let_in(&route, &token).await;
+        let (mut mute, asking) = (route.watch(&authorized), route.watch(&authorized).asking(&token));
+        stub.answer_asks(json!({"verdict": "revoked"}));
+        stub.revoke_group();
+        assert_eq!(within(mute.event()).await, WatchEvent::Unvouched, "it has no text to ask about");
+        assert_eq!(within(asking.close()).await, WatchEvent::Refused(DenyReason::Revoked(None)));
+    }
+}
+
+/// I1: an answer is worth no more than a view of its age.
+#[tokio::test]
+async fn a_connection_on_the_authoritys_word_is_asked_about_again_while_the_view_is_stale() {
+    let stub = Stub::start().await;
+    let staleness = Duration::from_millis(1500);
+    let verifier = short(&stub, staleness).await;
+    let route = verifier.route(Policy::check(staleness).on_stale(OnStale::Ask));
+    let token = stub.token(&Token::default());
+    let authorized = let_in(&route, &token).await;
+    let watch = tokio::spawn(route.watch(&authorized).asking(&token).close());
+    stub.cut_feed();
+    eventually("the authority has vouched for it", || stub.asks() >= 1).await;
+    stub.answer_asks(json!({"verdict": "revoked"}));
+    let closed = within(watch).await.expect("a watch does not panic");
+    assert_eq!(closed, WatchEvent::Refused(DenyReason::Revoked(None)));
+}
+
 #[tokio::test]
 async fn an_expired_token_ends_its_connection() {
     let stub = Stub::start().await;
