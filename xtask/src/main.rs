@@ -1,7 +1,6 @@
-//! The house's own checks: `cargo xtask tidy`, `scenarios`, `loom` and `kill N`.
+//! The house's own checks: `cargo xtask tidy`, `scenarios` and `kill N`.
 
 mod kill;
-mod loom;
 mod rows;
 mod scenarios;
 mod tidy;
@@ -14,9 +13,8 @@ fn main() -> ExitCode {
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("tidy") => tidy::run(&root),
         Some("scenarios") => scenarios::run(&root),
-        Some("loom") => loom::run(&root),
         Some("kill") => kill::run(&root, &std::env::args().nth(2).unwrap_or_default()),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios | loom | kill N")),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios | kill N")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,8 @@
 //! Every order in which a reader can meet the writer of the view's table, tried out.
 //!
-//! ```text
-//! RUSTFLAGS="--cfg loom" cargo test -p annul-core --release --test loom
-//! ```
-//!
 //! What is examined is the table's concurrent core, the segment, compiled here from its source with
 //! the model checker's atomics. The swap of the view's state is another crate's; a mutex stands for
 //! it, which gives no more order than the swap does.
-#![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(dead_code, reason = "the tests use a part of what the table uses")]
 
@@ -15,8 +10,9 @@ use annul_core::{algebra, target};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-#[path = "../src/view/table/atomic.rs"]
-mod atomic;
+mod atomic {
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+}
 #[path = "../src/view/table/segment.rs"]
 mod segment;
 

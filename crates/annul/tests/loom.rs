@@ -2,7 +2,7 @@
 //!
 //! The files of the crate are compiled once more here, with loom's primitives in place of the
 //! standard library's. loom runs each model in all its interleavings, and fails where a thread waits
-//! for what never comes. `cargo xtask loom` runs this beside the model of the view.
+//! for what never comes.
 
 use std::future::Future as _;
 use std::pin::pin;
