@@ -131,6 +131,9 @@ def configurations():
            b'[verifier]\nissuer = "https://a"\naudience = "api"\nmax_staleness = "60s"\non_stale = "open"\n'
            b'open_until = "5m"\n[gateway]\nconnections = 9\n[[foreign]]\nissuer = "i"\naudience = "a"\n')
     yield b'[tokens]\nlongest_live = "1m"\n'
+    yield b'[groups]\ncount = 7\n[subjects]\nlogout_sets_version = true\nrecord_fields = ["login=both", "role=access"]\n'
+    yield b'[groups]\ncount = "many"\n'
+    yield b'[subjects]\nlogout_sets_version = 3\n'
 
 
 def target_texts():

@@ -7,6 +7,6 @@ mod accounts;
 mod cutoff;
 mod deny;
 mod keys;
-mod subjects;
 mod routes;
+mod subjects;
 mod surfaces;
