@@ -1,7 +1,7 @@
 //! Credentials, lookup ids and devices: what their change takes back, over running processes.
 
 use futures::future::join_all;
-use scenarios::{Answer, Authority, Cli, Client, Service};
+use scenarios::{Answer, Authority, Cli, Client, Service, now_millis};
 use serde_json::{Value, json};
 
 const FIRST: &str = "correct horse battery staple";
@@ -141,6 +141,45 @@ async fn credential_fingerprint() {
     for other in [&bob, &login, &carol] {
         service.accepts(other.token()).await;
     }
+    it_is_compared_past_the_window(&authority).await;
+}
+
+/// A route with a window lets a young token pass with any fingerprint, and compares it once that is over.
+async fn it_is_compared_past_the_window(authority: &Authority) {
+    let service = Service::start_with(authority, "windowed", |options| {
+        options.max_staleness_ms = 5000;
+        options.window_ms = Some(6000);
+    })
+    .await;
+    let path = "/v1/subjects/dave/credential-changed";
+    authority.admin().post(path, json!({"credential": "the first"})).await.expect_status(200);
+    let old = authority.login("dave", "phone").await;
+    let changed = authority.admin().post(path, json!({"credential": "the second"})).await.expect_status(200);
+    let new = authority.login("dave", "phone").await;
+    assert_ne!(old.claim("cfp"), new.claim("cfp"));
+    service.has_applied(changed.text("position")).await;
+    assert_eq!(service.call_route("/immediate", old.token()).await.status, 200, "a young token is not compared");
+
+    let enforced_by = changed.number("enforced_by");
+    let refused = loop {
+        let begun = now_millis();
+        let seen = service.call_route("/immediate", old.token()).await;
+        if seen.status != 200 {
+            break seen;
+        }
+        assert!(begun < enforced_by, "accepted {} ms after it was to be enforced", begun - enforced_by);
+    };
+    assert_eq!((refused.status, refused.code.as_str()), (401, "token_revoked"));
+    // The present one passes at that age too, and is found in the token that comes in its place.
+    let restamped = loop {
+        let answer = service.answer("/immediate", new.token()).await.expect_status(200);
+        assert_eq!(answer.body["cfp"], new.claim("cfp"));
+        if let Some(token) = answer.headers.get("annul-token") {
+            break scenarios::claims(token.to_str().expect("a token is ASCII"));
+        }
+        assert!(now_millis() < enforced_by + 10_000, "a token past the window was not asked about");
+    };
+    assert_eq!(restamped["cfp"], new.claim("cfp"));
 }
 
 #[tokio::test]
