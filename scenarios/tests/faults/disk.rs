@@ -9,7 +9,7 @@ use scenarios::{Authority, Launch, Service};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Proofs, eventually, is_problem, revoke_all, still_has};
+use crate::support::{eventually, is_problem, revoke_all, still_has, until_known};
 
 /// A small file system in memory, unmounted when dropped.
 struct SmallDisk {
@@ -68,14 +68,7 @@ async fn a_full_disk_refuses_writes_by_name_and_nothing_else() {
     let mut revoked = revoke_all(&authority, &["alice"]).await;
     service.refuses_as_revoked(alice.token()).await;
 
-    // Who follows is written down before it is answered, with its routes; that has to be done.
-    let mut proofs = Proofs::default();
-    eventually("the authority knows the service", async || {
-        let (status, seen) = (service.status().await, authority.admin().get("/statusz").await.body);
-        let known = seen["replicas"][0]["routes"] == status["routes"];
-        (known && proofs.look(&status) >= 2).then_some(())
-    })
-    .await;
+    until_known(&authority, &service).await;
 
     // The log grows until it needs space that is not there. What is acknowledged meanwhile counts.
     let ballast = disk.fill();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use scenarios::{Answer, Authority, binary};
+use scenarios::{Answer, Authority, Service, binary};
 use serde_json::{Value, json};
 
 /// How long anything waited for may take on a busy machine.
@@ -130,4 +130,16 @@ impl Proofs {
         self.last_age = age;
         self.seen
     }
+}
+
+/// Waits until the authority has written down who follows it, with its routes: from then on reports
+/// write nothing, and what happens to the disk is nothing to them.
+pub(crate) async fn until_known(authority: &Authority, service: &Service) {
+    let mut proofs = Proofs::default();
+    eventually("the authority knows the service", async || {
+        let (status, seen) = (service.status().await, authority.admin().get("/statusz").await.body);
+        let known = seen["replicas"][0]["routes"] == status["routes"];
+        (known && proofs.look(&status) >= 2).then_some(())
+    })
+    .await;
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use scenarios::{Authority, Process, Service};
 use serde_json::json;
 
-use crate::support::{BOUND, Proofs, eventually, is_problem, revoke_all, still_has};
+use crate::support::{BOUND, Proofs, eventually, is_problem, revoke_all, still_has, until_known};
 
 /// The calls by which a file is made durable.
 const SYNC: &str = "fsync,fdatasync";
@@ -78,6 +78,7 @@ async fn no_answer_leaves_before_a_slow_disk_has_it_and_the_order_stays() {
     let alice = authority.login("alice", "phone").await;
     let bob = authority.login("bob", "phone").await;
     service.accepts(alice.token()).await;
+    until_known(&authority, &service).await;
 
     let slow = Injection::into(authority.process(), &format!("delay_enter={}", DELAY.as_micros()));
     // Clients at once, each in order: whoever asks after an answer gets a later place.
@@ -139,6 +140,7 @@ async fn a_disk_that_fails_to_sync_refuses_every_acknowledgement_by_name_and_los
     let mut revoked = revoke_all(&authority, &["alice"]).await;
     service.refuses_as_revoked(alice.token()).await;
 
+    until_known(&authority, &service).await;
     let failing = Injection::into(authority.process(), "error=EIO");
     for subject in ["bob", "carol"] {
         let target = json!({"targets": [format!("subject:{subject}")]});
