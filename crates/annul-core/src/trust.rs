@@ -20,7 +20,7 @@ use crate::view::{IssuerView, View};
 pub struct Trust {
     own: Expect,
     foreign: BTreeMap<String, Expect>,
-    secrets: BTreeMap<String, KeySet>,
+    secrets: BTreeMap<String, Arc<KeySet>>,
 }
 
 impl Trust {
@@ -59,7 +59,7 @@ impl Trust {
     /// Verifies the issuer's HMAC tokens with this secret, which never travels in the feed.
     #[must_use]
     pub fn with_secret(mut self, issuer: impl Into<String>, secret: Key) -> Self {
-        self.secrets.entry(issuer.into()).or_default().insert(secret);
+        Arc::make_mut(self.secrets.entry(issuer.into()).or_default()).insert(secret);
         self
     }
 
@@ -133,7 +133,7 @@ impl Trust {
         let Some(described) = described else { return Arc::default() };
         let secrets = token.claims().iss().and_then(|issuer| self.secrets.get(issuer));
         match secrets {
-            Some(secrets) if token.header().alg.is_symmetric() => Arc::new(secrets.clone()),
+            Some(secrets) if token.header().alg.is_symmetric() => Arc::clone(secrets),
             _ => described.keys.clone(),
         }
     }
@@ -155,12 +155,12 @@ fn as_described(expect: &Expect, described: Option<&IssuerView>, settings: Optio
         let leeway = expect.leeway().min(settings.max_leeway);
         expect = expect.with_leeway(leeway);
     }
-    let Some(IssuerView { record, .. }) = described else { return expect };
+    let Some(IssuerView { record, claim_names, .. }) = described else { return expect };
     let longest_life = match settings {
         Some(settings) if expect.is_own() => settings.longest_life,
         _ => record.longest_life,
     };
-    expect = expect.with_longest_life(longest_life).with_skew(record.skew).with_claim_names(record.claims.clone());
+    expect = expect.with_longest_life(longest_life).with_skew(record.skew).with_claim_names(Arc::clone(claim_names));
     if record.requires_jti { expect.requiring_jti() } else { expect }
 }
 

@@ -28,6 +28,10 @@ pub struct Claims {
     auth_time: Option<UnixSeconds>,
 }
 
+/// Where a name stands in the claims that it was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NamePlace(usize);
+
 /// Claims that name somebody or something: strings, not empty, at most [`MAX_NAME`] bytes.
 const NAMES: [&str; 6] = ["iss", "sub", "jti", "sid", "client_id", "azp"];
 
@@ -173,15 +177,18 @@ impl Claims {
         CONFIRMATIONS.into_iter().filter_map(move |method| cnf?.get(method)?.as_str())
     }
 
-    /// A claim that names something, under a name from configuration.
-    pub(super) fn named(&self, claim: &str) -> Result<Option<&str>, TokenError> {
-        match self.members.get(claim) {
-            None => Ok(None),
-            Some(value) => match name(value) {
-                Some(name) => Ok(Some(name)),
-                None => Err(TokenError::ClaimInvalid { claim: claim.to_owned().into(), expected: A_NAME }),
-            },
+    /// Where a claim stands that names something, under a name from configuration.
+    pub(super) fn named(&self, claim: &str) -> Result<Option<NamePlace>, TokenError> {
+        let Some(place) = self.members.place(claim).map(NamePlace) else { return Ok(None) };
+        match self.name_at(place) {
+            Some(_) => Ok(Some(place)),
+            None => Err(TokenError::ClaimInvalid { claim: claim.to_owned().into(), expected: A_NAME }),
         }
+    }
+
+    /// The name at a place of these claims.
+    pub(super) fn name_at(&self, place: NamePlace) -> Option<&str> {
+        self.members.at(place.0).and_then(name)
     }
 
     fn string(&self, claim: &str) -> Option<&str> {

@@ -1,5 +1,7 @@
 //! What a verifier expects of a token: whose it is, for whom, of which kind, how long-lived.
 
+use std::sync::Arc;
+
 use super::algorithm::Algorithm;
 use super::claims::Claims;
 use super::error::TokenError;
@@ -15,19 +17,20 @@ pub const MAX_FUTURE: u64 = 60;
 const DEFAULT_LEEWAY: u64 = 5;
 
 /// What one issuer's tokens must be to be accepted by one audience. There is no expectation without
-/// an issuer and an audience.
+/// an issuer and an audience. What is long is shared: a clone, of which every verification makes one,
+/// allocates nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
-    pub(super) issuer: String,
-    audiences: Vec<String>,
+    pub(super) issuer: Arc<str>,
+    audiences: Arc<Vec<String>>,
     pub(super) own: bool,
     typ: Typ,
-    algorithms: Vec<Algorithm>,
+    algorithms: Arc<[Algorithm]>,
     leeway: u64,
     longest_life: Option<u64>,
     pub(super) skew: u64,
     requires_jti: bool,
-    pub(super) claim_names: ClaimNames,
+    pub(super) claim_names: Arc<ClaimNames>,
 }
 
 impl Expect {
@@ -48,23 +51,23 @@ impl Expect {
     #[must_use]
     pub fn foreign(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self {
-            issuer: issuer.into(),
-            audiences: vec![audience.into()],
+            issuer: issuer.into().into(),
+            audiences: Arc::new(vec![audience.into()]),
             own: false,
             typ: Typ::AccessTokenOrUntyped,
-            algorithms: Algorithm::ALL.to_vec(),
+            algorithms: Algorithm::ALL.into(),
             leeway: DEFAULT_LEEWAY,
             longest_life: None,
             skew: 0,
             requires_jti: false,
-            claim_names: ClaimNames::default(),
+            claim_names: Arc::default(),
         }
     }
 
     /// Tokens for this audience are accepted too.
     #[must_use]
     pub fn or_audience(mut self, audience: impl Into<String>) -> Self {
-        self.audiences.push(audience.into());
+        Arc::make_mut(&mut self.audiences).push(audience.into());
         self
     }
 
@@ -101,8 +104,8 @@ impl Expect {
 
     /// Under which names the tokens carry session, device and client.
     #[must_use]
-    pub fn with_claim_names(mut self, names: ClaimNames) -> Self {
-        self.claim_names = names;
+    pub fn with_claim_names(mut self, names: impl Into<Arc<ClaimNames>>) -> Self {
+        self.claim_names = names.into();
         self
     }
 
@@ -150,7 +153,7 @@ impl Expect {
         if !self.typ.accepts(header.typ.as_deref()) {
             return Err(TokenError::TypMismatch);
         }
-        if claims.iss() != Some(self.issuer.as_str()) {
+        if claims.iss() != Some(self.issuer()) {
             return Err(TokenError::IssuerMismatch);
         }
         if !self.algorithms.contains(&header.alg) {

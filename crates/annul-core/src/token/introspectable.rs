@@ -36,7 +36,7 @@ impl Introspectable {
     pub fn on_the_word_of(&self, key_id: &str, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
         let UnverifiedToken { jws, claims } = UnverifiedToken::parse(&self.text)?;
         self.expect.accepts(&claims, now)?;
-        VerifiedToken::new(jws, claims, key_id.to_owned(), &self.expect)
+        VerifiedToken::new(jws, claims, key_id.into(), &self.expect)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A key that verifies, and what it is good for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::hmac;
@@ -22,7 +23,7 @@ use super::weak;
 #[derive(Clone)]
 pub struct Key {
     kid: Option<String>,
-    id: String,
+    id: Arc<str>,
     public: Option<Map<String, Value>>,
     verifiers: Vec<(Algorithm, Verifier)>,
 }
@@ -68,7 +69,7 @@ impl Key {
         if verifiers.is_empty() {
             return Err(JwkError::SecretTooShort);
         }
-        Ok(Self { kid: kid.map(str::to_owned), id, public: None, verifiers })
+        Ok(Self { kid: kid.map(str::to_owned), id: id.into(), public: None, verifiers })
     }
 
     /// An Ed25519 public key. Refused: another length, a point that is written non-canonically, and
@@ -130,7 +131,7 @@ impl Key {
         if let [(algorithm, _)] = verifiers.as_slice() {
             public.insert("alg".to_owned(), algorithm.name().into());
         }
-        Self { kid: kid.map(str::to_owned), id, public: Some(public), verifiers }
+        Self { kid: kid.map(str::to_owned), id: id.into(), public: Some(public), verifiers }
     }
 
     /// The key, bound to one algorithm. Only an RSA key that was published without `alg` has several;
@@ -156,6 +157,11 @@ impl Key {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The key's own name, for a token that it verified to hold.
+    pub(super) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
     }
 
     /// The algorithms the key is good for.

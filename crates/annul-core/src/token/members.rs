@@ -106,21 +106,32 @@ impl Members {
 
     /// The member of that name.
     pub(super) fn get(&self, name: &str) -> Option<Item<'_>> {
-        self.iter().find(|(own, _)| *own == name).map(|(_, item)| item)
+        self.place(name).and_then(|place| self.at(place))
+    }
+
+    /// Which of the members has that name.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.list.iter().position(|(own, _)| own.of(&self.text) == name)
+    }
+
+    /// The member at a place.
+    pub(super) fn at(&self, place: usize) -> Option<Item<'_>> {
+        self.list.get(place).map(|(_, kept)| self.item(kept))
     }
 
     /// Every member.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Item<'_>)> {
-        self.list.iter().map(|(name, kept)| {
-            let item = match kept {
-                Kept::Null => Item::Null,
-                Kept::Bool(flag) => Item::Bool(*flag),
-                Kept::Number(number) => Item::Number(number),
-                Kept::Text(text) => Item::Text(text.of(&self.text)),
-                Kept::Tree(value) => Item::Tree(value),
-            };
-            (name.of(&self.text), item)
-        })
+        self.list.iter().map(|(name, kept)| (name.of(&self.text), self.item(kept)))
+    }
+
+    fn item<'m>(&'m self, kept: &'m Kept) -> Item<'m> {
+        match kept {
+            Kept::Null => Item::Null,
+            Kept::Bool(flag) => Item::Bool(*flag),
+            Kept::Number(number) => Item::Number(number),
+            Kept::Text(text) => Item::Text(text.of(&self.text)),
+            Kept::Tree(value) => Item::Tree(value),
+        }
     }
 
     /// All members as a map.
@@ -131,6 +142,11 @@ impl Members {
     /// The text that was read; empty for members of a map.
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text alone.
+    pub(super) fn into_text(self) -> String {
+        self.text
     }
 }
 

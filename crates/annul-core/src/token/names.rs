@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-use super::claims::{A_NAME, Claims, MAX_NAME, name_of};
+use super::claims::{A_NAME, Claims, MAX_NAME, NamePlace, name_of};
 use super::error::TokenError;
 use super::members::Item;
 use crate::settings::{ClaimNames, Settings};
@@ -13,12 +13,13 @@ use crate::target::TargetKind;
 /// Ancestors that the claim `origin` of an own token may list.
 pub const MAX_ANCESTORS: usize = 8;
 
-/// The names whose claims configuration can map, and the ancestors, read from the claims once.
+/// The names whose claims configuration can map, and the ancestors, found in the claims once. They
+/// belong to those claims, which go with them wherever they are asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Names {
-    pub(super) session: Option<String>,
-    pub(super) device: Option<String>,
-    pub(super) client: Option<String>,
+    session: Option<NamePlace>,
+    device: Option<NamePlace>,
+    client: Option<NamePlace>,
     ancestors: Vec<Ancestor>,
 }
 
@@ -43,18 +44,33 @@ impl Names {
             client = client.or(claims.named(claim)?);
         }
         Ok(Self {
-            session: claims.named(&names.session)?.map(str::to_owned),
-            device: claims.named(&names.device)?.map(str::to_owned),
-            client: client.map(str::to_owned),
+            session: claims.named(&names.session)?,
+            device: claims.named(&names.device)?,
+            client,
             ancestors: Vec::new(),
         })
+    }
+
+    /// The session.
+    pub(super) fn session<'c>(&self, claims: &'c Claims) -> Option<&'c str> {
+        claims.name_at(self.session?)
+    }
+
+    /// The device.
+    pub(super) fn device<'c>(&self, claims: &'c Claims) -> Option<&'c str> {
+        claims.name_at(self.device?)
+    }
+
+    /// The client.
+    pub(super) fn client<'c>(&self, claims: &'c Claims) -> Option<&'c str> {
+        claims.name_at(self.client?)
     }
 
     /// Names every target of a token of `issuer`, except its own name and its key: issuer, kind and
     /// parts. A target may be named twice.
     pub(super) fn each(&self, issuer: &str, claims: &Claims, name: &mut dyn FnMut(&str, TargetKind, &[&str])) {
         name(issuer, TargetKind::Issuer, &[]);
-        let (subject, client) = (claims.sub(), self.client.as_deref());
+        let (subject, client) = (claims.sub(), self.client(claims));
         if let Some(subject) = subject {
             name(issuer, TargetKind::Subject, &[subject]);
         }
@@ -64,10 +80,10 @@ impl Names {
         if let (Some(subject), Some(client)) = (subject, client) {
             name(issuer, TargetKind::SubjectClient, &[subject, client]);
         }
-        if let (Some(subject), Some(device)) = (subject, self.device.as_deref()) {
+        if let (Some(subject), Some(device)) = (subject, self.device(claims)) {
             name(issuer, TargetKind::Device, &[subject, device]);
         }
-        if let Some(session) = self.session.as_deref() {
+        if let Some(session) = self.session(claims) {
             name(issuer, TargetKind::Session, &[session]);
         }
         for confirmation in claims.confirmations() {

@@ -12,7 +12,6 @@ use super::error::TokenError;
 use super::expect::Expect;
 use super::facts::{Facts, NamedTarget, Subject};
 use super::key_set::KeySet;
-use super::members::Members;
 use super::names::Names;
 use super::{Jws, UnverifiedToken, digest};
 use crate::algebra::Reading;
@@ -31,7 +30,7 @@ impl UnverifiedToken<'_> {
         let Self { jws, claims } = self;
         expect.admits(&jws.header, &claims)?;
         let key_id = match keys.verify(&jws.header, jws.signed.as_bytes(), &jws.signature) {
-            Ok(key) => key.id().to_owned(),
+            Ok(key) => key.shared_id(),
             Err(TokenError::KeyUnknown) => {
                 expect.accepts(&claims, now)?;
                 return Err(TokenError::KeyUnknown);
@@ -54,12 +53,13 @@ pub struct VerifiedToken(Arc<Inner>);
 struct Inner {
     claims: Claims,
     names: Names,
-    key_id: String,
-    header: Members,
+    key_id: Arc<str>,
+    /// The header, decoded.
+    header: String,
     digest: OnceLock<[u8; 32]>,
-    /// `token` and the `jti`, or `token_hash` and the digest's text.
-    token: (TargetKind, String),
-    issuer: String,
+    /// The digest's text, which names a token without `jti`.
+    token_hash: Option<String>,
+    issuer: Arc<str>,
     own: bool,
     expires: UnixSeconds,
     reading: Reading,
@@ -74,19 +74,16 @@ struct CachedFacts {
 }
 
 impl VerifiedToken {
-    pub(super) fn new(jws: Jws<'_>, claims: Claims, key_id: String, expect: &Expect) -> Result<Self, TokenError> {
+    pub(super) fn new(jws: Jws<'_>, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
         let names = match expect.own {
             true => Names::of_own(&claims, &expect.claim_names)?,
             false => Names::of_foreign(&claims, &expect.claim_names)?,
         };
         let known_digest = OnceLock::new();
-        let token = match claims.jti() {
-            Some(jti) => (TargetKind::Token, jti.to_owned()),
-            None => {
-                let digest = known_digest.get_or_init(|| digest(jws.header_members.text(), claims.text()));
-                (TargetKind::TokenHash, URL_SAFE_NO_PAD.encode(digest))
-            }
-        };
+        let token_hash = claims.jti().is_none().then(|| {
+            let digest = known_digest.get_or_init(|| digest(jws.header_members.text(), claims.text()));
+            URL_SAFE_NO_PAD.encode(digest)
+        });
         Ok(Self(Arc::new(Inner {
             expires: claims.exp().ok_or(TokenError::claim("exp", "present"))?,
             reading: reading(&claims, expect)?,
@@ -96,9 +93,9 @@ impl VerifiedToken {
             claims,
             names,
             key_id,
-            header: jws.header_members,
+            header: jws.header_members.into_text(),
             digest: known_digest,
-            token,
+            token_hash,
         })))
     }
 
@@ -129,19 +126,19 @@ impl VerifiedToken {
     /// The session, under the name its issuer gives that claim.
     #[must_use]
     pub fn sid(&self) -> Option<&str> {
-        self.0.names.session.as_deref()
+        self.0.names.session(&self.0.claims)
     }
 
     /// The device, under the name its issuer gives that claim.
     #[must_use]
     pub fn device(&self) -> Option<&str> {
-        self.0.names.device.as_deref()
+        self.0.names.device(&self.0.claims)
     }
 
     /// The client, under the name its issuer gives that claim.
     #[must_use]
     pub fn client(&self) -> Option<&str> {
-        self.0.names.client.as_deref()
+        self.0.names.client(&self.0.claims)
     }
 
     /// `exp`, without leeway.
@@ -197,14 +194,14 @@ impl VerifiedToken {
     /// The hash of the decoded header and payload. It is the same for every signature over them.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        *self.0.digest.get_or_init(|| digest(self.0.header.text(), self.0.claims.text()))
+        *self.0.digest.get_or_init(|| digest(&self.0.header, self.0.claims.text()))
     }
 
     /// The target that names this very token: `token` by its `jti`, else `token_hash`.
     #[must_use]
     pub fn token_target(&self) -> Target {
-        let (kind, name) = &self.0.token;
-        Target::one(self.issuer(), *kind, name.as_str()).expect("a verified issuer and token id are not empty")
+        let (kind, name) = self.token_name();
+        Target::one(self.issuer(), kind, name).expect("a verified issuer and token id are not empty")
     }
 
     /// Every target of the token by name, for people and for the authority; verifiers use
@@ -240,12 +237,20 @@ impl VerifiedToken {
         compute().map(Cow::Owned)
     }
 
+    /// `token` and the `jti`, or `token_hash` and the digest's text.
+    fn token_name(&self) -> (TargetKind, &str) {
+        match self.jti() {
+            Some(jti) => (TargetKind::Token, jti),
+            None => (TargetKind::TokenHash, self.0.token_hash.as_deref().unwrap_or_default()),
+        }
+    }
+
     fn as_subject(&self) -> Subject<'_> {
         Subject {
             issuer: &self.0.issuer,
             claims: &self.0.claims,
             names: &self.0.names,
-            token: (self.0.token.0, &self.0.token.1),
+            token: self.token_name(),
             key_id: &self.0.key_id,
             own: self.0.own,
             reading: self.0.reading,

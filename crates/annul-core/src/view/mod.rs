@@ -30,7 +30,7 @@ use self::state::State;
 use crate::algebra::Cell;
 use crate::position::Position;
 use crate::record::{HashedCell, Record};
-use crate::settings::{IssuerRecord, Settings};
+use crate::settings::{ClaimNames, IssuerRecord, Settings};
 use crate::target::{HashKey, TargetHash, TargetKind};
 use crate::time::{Moment, Monotonic, UnixSeconds};
 use crate::token::{KeySet, SkippedKey};
@@ -285,12 +285,15 @@ pub struct IssuerView {
     pub keys: Arc<KeySet>,
     /// Those that could not be loaded, and why. A token signed with one is refused.
     pub skipped: Vec<SkippedKey>,
+    /// The record's, to be shared.
+    pub(crate) claim_names: Arc<ClaimNames>,
 }
 
 impl IssuerView {
     fn new(record: IssuerRecord) -> Self {
         let (keys, skipped) = KeySet::from_values(&record.keys);
-        Self { record, keys: Arc::new(keys), skipped }
+        let claim_names = Arc::new(record.claims.clone());
+        Self { record, keys: Arc::new(keys), skipped, claim_names }
     }
 }
 
