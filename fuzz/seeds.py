@@ -85,6 +85,11 @@ def frames():
     yield golden("frame")
     yield b"\n".join(lines("records.ndjson"))
     yield b'{"at":"1:1","kind":"noop"}'
+    vectors = json.loads((FORMATS / "feed.json").read_text())
+    until_the_head = vectors["frame"].splitlines()[:-1]
+    epoch = {"epoch_kind": "failover", "fork": "1:3", "fork_chain": vectors["chain"]}
+    lines_on = [{"at": "2:1", "kind": "epoch", "epoch": epoch}, {"at": "2:2", "kind": "noop"}]
+    yield "\n".join([*until_the_head, *map(json.dumps, lines_on)]).encode()
 
 
 def snapshots():

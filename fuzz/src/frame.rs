@@ -34,11 +34,7 @@ fn signed(lines: &[&str]) {
     let mut walk = vec![(START, Chain::genesis(LOG))];
     for line in lines {
         let Ok(record) = Record::from_line(line) else { return };
-        let (before, chain) = *walk.last().expect("the walk has a beginning");
-        let chain = match record.body {
-            RecordBody::Epoch(start) if record.at.epoch > before.epoch => start.fork_chain,
-            _ => chain,
-        };
+        let (_, chain) = *walk.last().expect("the walk has a beginning");
         walk.push((record.at, chain.extend(line)));
     }
     let (at, chain) = *walk.last().expect("the walk has a beginning");
@@ -51,13 +47,16 @@ fn signed(lines: &[&str]) {
     }
     assert_eq!(verified.lines(), lines, "the lines are passed on byte for byte");
     assert_eq!((verified.at(), verified.chain()), (at, chain));
-    let mut before = START;
-    for (record, line) in verified.records().iter().zip(lines) {
-        let begins_epoch =
-            matches!(record.body, RecordBody::Epoch(_)) && record.at.epoch > before.epoch && record.at.seq == 1;
+    for ((record, line), (before, chain)) in verified.records().iter().zip(lines).zip(&walk) {
+        let begins_epoch = match record.body {
+            RecordBody::Epoch(start) => {
+                record.at == Position::new(record.at.epoch.max(before.epoch + 1), 1)
+                    && (start.fork, start.fork_chain) == (*before, *chain)
+            }
+            _ => false,
+        };
         assert!(record.at == before.next() || begins_epoch, "{} after {before}", record.at);
         assert_eq!(Record::from_line(line).as_ref(), Ok(record));
-        before = record.at;
     }
     // A reader that has some of it takes the rest, and one that has all of it nothing.
     for (index, (after, chain)) in walk.iter().enumerate() {

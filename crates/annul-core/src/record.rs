@@ -133,6 +133,21 @@ impl Record {
         let wire: WireRecord = serde_json::from_str(line).map_err(|_| RecordError::Malformed)?;
         wire.try_into()
     }
+
+    /// Whether this record is what comes after `after` in a log whose chain there is `chain`: the next of its
+    /// epoch, or the first of a later epoch that forked off exactly there.
+    ///
+    /// An epoch that forked off lower does not continue the lines between its fork and `after`: whoever has
+    /// applied those needs its snapshot.
+    #[must_use]
+    pub fn continues(&self, after: Position, chain: Chain) -> bool {
+        match &self.body {
+            RecordBody::Epoch(start) if self.at.epoch > after.epoch => {
+                self.at.seq == 1 && (start.fork, start.fork_chain) == (after, chain)
+            }
+            _ => self.at == after.next(),
+        }
+    }
 }
 
 /// Why a line is not a record.

@@ -144,25 +144,39 @@ fn an_unknown_critical_record_that_nobody_signed_is_only_a_bad_frame() {
     assert_eq!(from_genesis(forged.as_bytes()).unwrap_err(), FeedError::Chain { at: Position::new(1, 3) });
 }
 
+fn opening(fork: &str, fork_chain: Chain) -> String {
+    format!(
+        r#"{{"at":"2:1","kind":"epoch","epoch":{{"epoch_kind":"failover","fork":"{fork}","fork_chain":"{fork_chain}"}}}}"#
+    )
+}
+
 #[test]
-fn an_epoch_continues_where_it_forked_or_is_divergence() {
-    let noop = r#"{"at":"1:1","kind":"noop"}"#;
-    let held = Chain::genesis(LOG).extend(noop);
-    let opening = |fork_chain: Chain, fork: &str| {
-        format!(
-            r#"{{"at":"2:1","kind":"epoch","epoch":{{"epoch_kind":"failover","fork":"{fork}","fork_chain":"{fork_chain}"}}}}"#
-        )
-    };
-    let read_epoch = |line: String, from: Chain| {
-        let bytes = frame_bytes([line.as_str()], &sign(Position::new(2, 1), from.extend(&line)).to_line());
+fn i12_a_frame_leads_into_an_epoch_only_from_the_place_it_forked_off() {
+    let genesis = Chain::genesis(LOG);
+    let held = genesis.extend(r#"{"at":"1:1","kind":"noop"}"#);
+    let read_epoch = |fork: &str, fork_chain: Chain| {
+        let line = opening(fork, fork_chain);
+        let bytes = frame_bytes([line.as_str()], &sign(Position::new(2, 1), fork_chain.extend(&line)).to_line());
         read(&bytes, Position::new(1, 1), held)
     };
-    assert_eq!(read_epoch(opening(held, "1:1"), held).unwrap().len(), 1);
-    let below = Chain::genesis(LOG);
-    assert_eq!(read_epoch(opening(below, "1:0"), below).unwrap().len(), 1, "the view had gone past the fork");
-    let other = Chain([5; 32]);
-    assert_eq!(read_epoch(opening(other, "1:1"), other).unwrap_err(), FeedError::Diverged { at: Position::new(1, 1) });
-    assert!(matches!(read_epoch(opening(other, "1:2"), other), Err(FeedError::NotDense { .. })));
+    assert_eq!(read_epoch("1:1", held).unwrap().len(), 1);
+    let elsewhere = [("1:0", genesis), ("1:1", Chain([5; 32])), ("1:2", held), ("0:9", held)];
+    for (fork, fork_chain) in elsewhere {
+        assert!(matches!(read_epoch(fork, fork_chain), Err(FeedError::NotDense { .. })), "{fork}");
+    }
+}
+
+#[test]
+fn i15_no_line_before_an_epoch_goes_unsigned() {
+    let genesis = Chain::genesis(LOG);
+    let carried = r#"{"at":"1:1","kind":"noop"}"#;
+    for (fork, fork_chain) in [("1:0", genesis), ("1:1", Chain([5; 32])), ("0:9", genesis)] {
+        // What the feed key signed says nothing of the line in front of it.
+        let line = opening(fork, fork_chain);
+        let head = sign(Position::new(2, 1), fork_chain.extend(&line)).to_line();
+        let error = from_genesis(&frame_bytes([carried, line.as_str()], &head)).unwrap_err();
+        assert!(matches!(error, FeedError::NotDense { .. }), "{fork}: {error}");
+    }
 }
 
 #[test]

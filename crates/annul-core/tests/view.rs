@@ -223,7 +223,7 @@ fn epoch(at: Position, fork: Position) -> Record {
 fn i12_a_new_epoch_keeps_what_the_view_held() {
     let (view, mut writer) = begun();
     writer.apply(&[revoke(2, 1, Until::Never), revoke(3, 2, Until::Never)]).unwrap();
-    writer.apply(&[epoch(Position::new(2, 1), position(2)), noop(Position::new(2, 2))]).unwrap();
+    writer.apply(&[epoch(Position::new(2, 1), position(3)), noop(Position::new(2, 2))]).unwrap();
     assert_eq!(view.position(), Some(Position::new(2, 2)));
     assert!(view.cell(&target(1)).is_some() && view.cell(&target(2)).is_some());
 }
@@ -233,6 +233,11 @@ fn i3_an_epoch_that_continues_what_the_view_lacks_is_a_gap() {
     let (_, mut writer) = begun();
     assert!(matches!(writer.apply(&[epoch(Position::new(2, 1), position(2))]), Err(ApplyError::NotNext { .. })));
     assert!(matches!(writer.apply(&[epoch(Position::new(2, 2), position(1))]), Err(ApplyError::NotNext { .. })));
+    let below = epoch(Position::new(2, 1), position(0));
+    assert!(
+        matches!(writer.apply(&[below]), Err(ApplyError::NotNext { .. })),
+        "what lies above the fork is not its own"
+    );
     assert!(matches!(writer.apply(&[noop(Position::new(2, 1))]), Err(ApplyError::NotNext { .. })));
     assert_eq!(writer.apply(&[epoch(position(2), position(1))]), Err(ApplyError::Epoch { at: position(2) }));
     writer.apply(&[epoch(Position::new(2, 1), position(1))]).unwrap();

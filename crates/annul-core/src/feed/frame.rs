@@ -4,13 +4,16 @@
 //! A frame from the network is a [`Frame`]: split into lines, trusted in nothing. Only
 //! [`Frame::verify`] makes a [`VerifiedFrame`], and only after signature, density, chain and every
 //! record were found good, so a frame is applied whole or not at all.
+//!
+//! A frame never leads past a fork: the first record of a later epoch follows only the place that it forked
+//! off from ([`Record::continues`]). Whoever stands above a fork takes the snapshot.
 
 use serde::Deserialize;
 
 use crate::feed::FeedError;
 use crate::feed::head::{FeedKey, Head, SignedHead};
 use crate::position::Position;
-use crate::record::{Chain, Record, RecordBody};
+use crate::record::{Chain, Record};
 
 /// Records a frame is built of at most: a follower that is behind asks again, and no single answer
 /// holds a connection for long.
@@ -123,7 +126,7 @@ pub fn frame_bytes<'a>(lines: impl IntoIterator<Item = &'a str>, head_line: &'a 
 }
 
 /// The place a record's line names, whatever its kind.
-pub(super) fn place(line: &str) -> Result<Position, FeedError> {
+fn place(line: &str) -> Result<Position, FeedError> {
     #[derive(Deserialize)]
     struct Place {
         at: Position,
@@ -143,36 +146,22 @@ struct Walk {
 }
 
 impl Walk {
-    /// Takes the next line. That the place follows is settled here; whether the record can be read
-    /// is handed back inside, for it only matters once the chain has proved the line genuine.
+    /// Takes the next line. Whether it follows is settled here, so that the signed head, which vouches for the
+    /// chain at the end, vouches for every line of the walk. Whether the record can be read is handed back
+    /// inside, for it only matters once the chain has proved the line genuine.
     fn step(&mut self, line: &str) -> Result<Result<Record, FeedError>, FeedError> {
         let at = place(line)?;
         let record = Record::from_line(line).map_err(FeedError::from);
-        if at != self.at.next() && !self.opens_epoch(at, &record)? {
+        let follows = match &record {
+            Ok(record) => record.continues(self.at, self.chain),
+            Err(_) => at == self.at.next(),
+        };
+        if !follows {
             return Err(FeedError::NotDense { after: self.at, found: at });
         }
         self.at = at;
         self.chain = self.chain.extend(line);
         Ok(record)
-    }
-
-    /// Whether the record opens a later epoch that continues what the walk has seen. When it forks
-    /// off below, its chain goes on from the fork; the signed head vouches for both.
-    fn opens_epoch(&mut self, at: Position, record: &Result<Record, FeedError>) -> Result<bool, FeedError> {
-        let Ok(Record { body: RecordBody::Epoch(start), .. }) = record else {
-            return Ok(false);
-        };
-        if at.epoch <= self.at.epoch {
-            return Ok(false);
-        }
-        if start.fork == self.at && start.fork_chain != self.chain {
-            return Err(FeedError::Diverged { at: self.at });
-        }
-        let continues = at.seq == 1 && start.fork <= self.at;
-        if continues {
-            self.chain = start.fork_chain;
-        }
-        Ok(continues)
     }
 
     /// The walk must end where the signed head says it does.

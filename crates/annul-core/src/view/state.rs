@@ -74,13 +74,14 @@ impl State {
         }
     }
 
-    /// A newer epoch may begin here if the view holds all that the new epoch continues. Entries
-    /// above the fork stay: positions compare by epoch first, so they reach no login of the new one.
+    /// A newer epoch begins here if it continues exactly what the view holds. A view that had gone past the
+    /// fork holds records that the new epoch does not know, lifts and settings among them: it takes the
+    /// snapshot.
     fn expect_epoch(&self, at: Position, start: &EpochStart) -> Result<(), ApplyError> {
         let Some(held) = self.position else {
             return Err(ApplyError::NotNext { expected: FIRST, got: at });
         };
-        if at.epoch < held.epoch || at.seq != 1 {
+        if at.epoch < held.epoch || at.seq != 1 || start.fork < held {
             return Err(ApplyError::NotNext { expected: held.next(), got: at });
         }
         if start.fork > held {

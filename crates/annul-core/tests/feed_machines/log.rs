@@ -1,5 +1,6 @@
 //! The served log: what it answers, and what it says of a revocation.
 
+use annul_core::feed::FeedError;
 use annul_core::feed::frame::Frame;
 use annul_core::feed::log::{
     Acknowledged, Ask, Changes, FeedLog, FeedLogConfig, LogPoint, ReplicaId, ReportRefused, StreamStep,
@@ -7,7 +8,7 @@ use annul_core::feed::log::{
 use annul_core::feed::report::{ChildReport, ReplicaState, Report, RouteCounts};
 use annul_core::feed::sse::SseParser;
 use annul_core::position::Position;
-use annul_core::record::Chain;
+use annul_core::record::{Chain, EpochKind, EpochStart, Record, RecordBody};
 use annul_core::time::{Monotonic, UnixMillis};
 
 use crate::authority::{Authority, LOG, moment, signer};
@@ -58,6 +59,23 @@ fn another_chain_or_a_position_that_never_was_is_divergence_and_a_later_epoch_is
     assert_eq!(authority.log.changes(&ask(9, other), moment(NOW)), Changes::Diverged);
     let later = Ask { after: Position::new(2, 1), chain: None, limit: 1 };
     assert_eq!(authority.log.changes(&later, moment(NOW)), Changes::Ahead);
+}
+
+#[test]
+fn a_later_epoch_is_taken_where_it_forked_off_and_who_had_gone_past_the_fork_is_sent_away() {
+    let begin = |at: u64, chain: Chain| {
+        let start = EpochStart { epoch_kind: EpochKind::Failover, fork: Position::new(1, at), fork_chain: chain };
+        Record { at: Position::new(2, 1), body: RecordBody::Epoch(start) }.to_line()
+    };
+    let mut log = authority().log;
+    let (tip, before) = (log.point().chain, authority().lines[8].chain);
+    for line in [begin(9, before), begin(10, before), begin(11, tip)] {
+        let refused = log.committed([line.as_str()]).unwrap_err();
+        assert_eq!(refused, FeedError::NotDense { after: Position::new(1, 10), found: Position::new(2, 1) });
+    }
+    log.committed([begin(10, tip).as_str()]).unwrap();
+    assert!(matches!(log.changes(&ask(10, Some(tip)), moment(NOW)), Changes::Frame(_)));
+    assert_eq!(log.changes(&ask(11, None), moment(NOW)), Changes::Diverged, "1:11 is no place of this log");
 }
 
 #[test]

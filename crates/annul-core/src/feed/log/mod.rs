@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::feed::FeedError;
-use crate::feed::frame::{FRAME_BYTES, FRAME_RECORDS, VerifiedFrame, frame_bytes, place};
+use crate::feed::frame::{FRAME_BYTES, FRAME_RECORDS, VerifiedFrame, frame_bytes};
 use crate::feed::head::{FeedKey, FeedSigner, Head, SignedHead};
 use crate::feed::report::{Report, ReportAnswer};
 use crate::position::Position;
@@ -217,20 +217,17 @@ impl FeedLog {
     }
 
     fn append(&mut self, line: &Arc<str>) -> Result<(), FeedError> {
-        let at = place(line)?;
         let record = Record::from_line(line)?;
-        let mut chain = self.point.chain;
-        match &record.body {
-            RecordBody::Epoch(start) if at.epoch > self.point.at.epoch => chain = start.fork_chain,
-            _ if at == self.point.at.next() => {}
-            _ => return Err(FeedError::NotDense { after: self.point.at, found: at }),
+        let at = record.at;
+        if !record.continues(self.point.at, self.point.chain) {
+            return Err(FeedError::NotDense { after: self.point.at, found: at });
         }
         if let RecordBody::Settings(settings) = record.body {
             self.point.revision = settings.revision;
             self.point.hash_key = settings.hash_key;
         }
         self.point.at = at;
-        self.point.chain = chain.extend(line);
+        self.point.chain = self.point.chain.extend(line);
         self.ring.push(at, self.point.chain, Arc::clone(line));
         Ok(())
     }
