@@ -95,7 +95,7 @@ impl History {
         let Some(contents) = self.contents[seq as usize].clone() else { return Vec::new() };
         let ViewContents { position: at, settings, issuers, cells, .. } = contents;
         let snapshot =
-            Snapshot { log: LOG.to_owned(), at, chain: self.chain(seq), epoch: None, settings, issuers, cells };
+            Snapshot { log: LOG.to_owned(), at, chain: self.chain(seq), epochs: Vec::new(), settings, issuers, cells };
         snapshot.to_bytes(golden::signer())
     }
 }

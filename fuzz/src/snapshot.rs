@@ -6,7 +6,7 @@ use annul_core::feed::snapshot::{Snapshot, StoredState};
 use annul_core::record::HashedCell;
 use annul_core::target::TargetHash;
 use annul_core::time::UnixSeconds;
-use annul_core::view::{View, ViewContents};
+use annul_core::view::{KeptContents, View, ViewContents};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -73,7 +73,7 @@ fn is_what_a_view_holds(snapshot: Snapshot) {
     let (view, mut writer) = View::new();
     let Snapshot { at: position, settings, issuers, cells, .. } = snapshot;
     let named: Vec<TargetHash> = cells.iter().map(|cell| cell.target).collect();
-    let contents = ViewContents { position, settings, issuers, cells, forgotten: UnixSeconds(0) };
+    let contents = ViewContents { position, settings, issuers, cells, kept: KeptContents::default(), forgotten: UnixSeconds(0) };
     writer.replace(contents).expect("an empty view has room");
     assert_eq!(view.position(), Some(position));
     let held = writer.contents().expect("a view with a position has contents").cells;

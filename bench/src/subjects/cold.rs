@@ -10,6 +10,7 @@ use annul_core::feed::snapshot::{Snapshot, StoredState};
 use annul_core::position::Position;
 use annul_core::record::Chain;
 use annul_core::time::UnixSeconds;
+use annul_core::view::KeptContents;
 use anyhow::{Result, anyhow, ensure};
 use std::io::Write as _;
 use tokio::runtime::Runtime;
@@ -88,11 +89,12 @@ fn store(dir: &Path, count: usize) -> Result<usize> {
             log: standin::LOG.to_owned(),
             at: Position::new(1, count as u64 + 1),
             chain: Chain::genesis(standin::LOG),
-            epoch: None,
+            epochs: Vec::new(),
             settings: standin::settings(),
             issuers: standin::issuers(Vec::new()),
             cells: cells::random(count, 71).collect(),
         }),
+        kept: KeptContents::default(),
         forgotten: UnixSeconds(0),
     };
     let bytes = state.to_bytes();

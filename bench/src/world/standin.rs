@@ -106,7 +106,7 @@ impl Standin {
             log: LOG.to_owned(),
             at,
             chain,
-            epoch: None,
+            epochs: Vec::new(),
             settings: settings(),
             issuers: issuers(keys),
             cells,

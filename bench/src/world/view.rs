@@ -5,7 +5,7 @@ use annul_core::position::Position;
 use annul_core::record::{Entry, Record, RecordBody};
 use annul_core::target::{TargetHash, TargetKind};
 use annul_core::time::UnixSeconds;
-use annul_core::view::{View, ViewContents, ViewWriter};
+use annul_core::view::{KeptContents, View, ViewContents, ViewWriter};
 use anyhow::{Result, anyhow};
 
 use super::random::Random;
@@ -28,6 +28,7 @@ pub fn holding(count: usize) -> Result<(View, ViewWriter)> {
         settings: standin::settings(),
         issuers: Vec::new(),
         cells: cells::random(count, SEED).collect(),
+        kept: KeptContents::default(),
         forgotten: UnixSeconds(0),
     };
     writer.replace(contents).map_err(|error| anyhow!("{error}"))?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use annul_core::record::Record;
 use annul_core::time::UnixSeconds;
-use annul_core::view::{View, ViewContents, ViewWriter};
+use annul_core::view::{KeptContents, View, ViewContents, ViewWriter};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -111,6 +111,7 @@ impl OwnLog {
             settings: snapshot.log.settings,
             issuers: snapshot.issuers,
             cells: snapshot.cells,
+            kept: KeptContents::default(),
             forgotten: UnixSeconds(0),
         };
         self.writer.replace(contents).map_err(|_| Behind::Unreadable)

@@ -148,6 +148,19 @@ impl Cell {
         }
     }
 
+    /// What is left of the cell by those entries alone whose places `of` takes; nothing if it takes none. A cell
+    /// names one entry for each of its fields: one that another had covered is not found again.
+    #[must_use]
+    pub fn only(&self, of: impl Fn(Position) -> bool) -> Option<Self> {
+        let left = Self {
+            always: self.always.filter(|at| of(*at)),
+            position: self.position.filter(|at| of(*at)),
+            time: self.time.filter(|cutoff| of(cutoff.at)),
+            until: self.until,
+        };
+        (left.always.is_some() || left.position.is_some() || left.time.is_some()).then_some(left)
+    }
+
     /// The entry in this cell that revokes what `reading` describes, if one does. `always` is named
     /// before a cutoff.
     #[must_use]

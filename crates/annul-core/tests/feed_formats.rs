@@ -11,9 +11,10 @@ use annul_core::feed::report::{Introduction, Report, ReportAnswer};
 use annul_core::feed::snapshot::{Snapshot, StoredState};
 use annul_core::feed::sse::{SseError, SseEvent, SseParser};
 use annul_core::position::Position;
-use annul_core::record::{Chain, Record, RecordBody, RecordError};
+use annul_core::record::{Chain, HashedCell, Record, RecordBody, RecordError};
 use annul_core::target::HashKey;
 use annul_core::time::{UnixMillis, UnixSeconds};
+use annul_core::view::KeptContents;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -219,10 +220,16 @@ fn a_snapshot_with_lines_added_or_left_out_is_refused() {
     assert_eq!(Snapshot::from_bytes(header.as_bytes(), &key(), LOG).unwrap_err(), FeedError::Contents);
 }
 
+/// What a holder of the golden snapshot may have from an epoch before.
+fn kept() -> KeptContents {
+    let line = r#"{"target":"AwMDAwMDAwMDAwMDAwMDAw","of":"subject","always":"0:9"}"#;
+    KeptContents { cells: vec![HashedCell::from_line(line).unwrap()], forgotten: UnixSeconds(5) }
+}
+
 fn stored() -> StoredState {
     let view = Snapshot::from_bytes(text("snapshot").as_bytes(), &key(), LOG).unwrap();
     let hash_key = HashKey::from_bytes([9; 32]);
-    StoredState { feed_key: key(), hash_key, view: Some(view), forgotten: UnixSeconds(7) }
+    StoredState { feed_key: key(), hash_key, view: Some(view), kept: kept(), forgotten: UnixSeconds(7) }
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn what_is_written_is_read_back() {
     let view = stored().view.unwrap();
     assert_eq!(Snapshot::from_bytes(&view.to_bytes(&signer()), &key(), LOG).unwrap(), view);
     assert_eq!(StoredState::from_bytes(&stored().to_bytes()).unwrap(), stored());
-    let without_view = StoredState { view: None, ..stored() };
+    let without_view = StoredState { view: None, kept: KeptContents::default(), ..stored() };
     assert_eq!(StoredState::from_bytes(&without_view.to_bytes()).unwrap(), without_view);
 }
 

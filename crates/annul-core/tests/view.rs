@@ -228,6 +228,52 @@ fn i12_a_new_epoch_keeps_what_the_view_held() {
     assert!(view.cell(&target(1)).is_some() && view.cell(&target(2)).is_some());
 }
 
+/// A view in the second epoch that keeps one cell, with an until of 500, from above the fork.
+fn past_a_fork() -> (View, ViewWriter) {
+    let (view, mut writer) = begun();
+    writer.apply(&[revoke(2, 1, until(500))]).unwrap();
+    let kept = writer.beyond(|at| at < position(2));
+    let second = Position::new(2, 1);
+    writer.replace(ViewContents { position: second, cells: Vec::new(), kept, ..writer.contents().unwrap() }).unwrap();
+    assert_eq!((view.status(Moment::default()).entries, view.status(Moment::default()).kept), (0, 1));
+    (view, writer)
+}
+
+#[test]
+fn i12_no_lift_takes_away_what_lies_above_a_fork() {
+    let (view, mut writer) = past_a_fork();
+    let gone = HashedCell { target: target(1), kind: TargetKind::Subject, cell: None };
+    writer.apply(&[record(Position::new(2, 2), RecordBody::Lift(vec![gone]))]).unwrap();
+    assert_eq!(view.cell(&target(1)).unwrap().position, Some(position(2)));
+    let later = Record { at: Position::new(2, 3), ..revoke(3, 1, until(900)) };
+    writer.apply(&[later]).unwrap();
+    assert_eq!(view.cell(&target(1)).unwrap().position, Some(Position::new(2, 3)), "both are in force");
+}
+
+#[test]
+fn i12_what_a_clock_ahead_made_a_view_forget_from_above_a_fork_stays_known() {
+    let (view, mut writer) = past_a_fork();
+    writer.expire(UnixSeconds(5_000));
+    assert_eq!(view.status(Moment::default()).kept, 0);
+    let next = ViewContents {
+        position: Position::new(2, 9),
+        kept: writer.beyond(|_| true),
+        forgotten: UnixSeconds(0),
+        ..writer.contents().unwrap()
+    };
+    writer.replace(next).unwrap();
+    let contents = writer.contents().unwrap();
+    assert_eq!((contents.forgotten, contents.kept.forgotten), (UnixSeconds(0), UnixSeconds(509)));
+}
+
+#[test]
+fn what_lies_above_a_fork_counts_like_the_rest() {
+    let (_, big) = past_a_fork();
+    let (view, mut writer) = View::with_limits(ViewLimits { entries: 0, entries_without_until: 0 });
+    assert_eq!(writer.replace(big.contents().unwrap()), Err(ReplaceError::Full(Halt::TooManyEntries)));
+    assert_eq!(view.position(), None);
+}
+
 #[test]
 fn i3_an_epoch_that_continues_what_the_view_lacks_is_a_gap() {
     let (_, mut writer) = begun();

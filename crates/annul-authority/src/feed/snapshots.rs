@@ -67,7 +67,7 @@ impl Feed {
                 log: state.log.log,
                 at,
                 chain: state.log.head.chain,
-                epoch: None,
+                epochs: Vec::new(),
                 settings: state.log.settings,
                 issuers: state.issuers,
                 cells: state.cells,

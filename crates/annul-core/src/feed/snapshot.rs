@@ -1,10 +1,10 @@
 //! A whole view at one position: as the authority signs it, and as a follower keeps it on disk.
 //!
 //! ```text
-//! snapshot   {"snapshot":{"v":0,"log","at","chain","settings","issuers","cells":N,"digest"},"signature"}
+//! snapshot   {"snapshot":{"v":0,"log","at","chain","epochs","settings","issuers","cells":N,"digest"},"signature"}
 //!            one cell per line
-//! state      {"state":{"v":0,"feed_key","hash_key","view":{…}|null}}
-//!            one cell per line
+//! state      {"state":{"v":0,"feed_key","hash_key","view":{…}|null,"kept":M}}
+//!            one cell per line: the N of the view, then the M that are kept besides
 //!            {"digest":"…"}
 //! ```
 //!
@@ -24,6 +24,7 @@ use crate::record::{Chain, EpochStart, HashedCell};
 use crate::settings::{IssuerRecord, Settings};
 use crate::target::HashKey;
 use crate::time::UnixSeconds;
+use crate::view::KeptContents;
 
 /// Everything a view holds at one position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +35,9 @@ pub struct Snapshot {
     pub at: Position,
     /// The chain there.
     pub chain: Chain,
-    /// How the epoch of `at` began, for a reader that comes from an earlier one.
-    pub epoch: Option<EpochStart>,
+    /// How each epoch after the first began, oldest first, for a reader that comes from an earlier one. None in
+    /// a stored state, which is read only where it was written.
+    pub epochs: Vec<EpochStart>,
     /// The settings in force.
     pub settings: Settings,
     /// Every issuer, removed ones included.
@@ -54,6 +56,17 @@ impl Snapshot {
 
     /// Bytes a cell line may have.
     pub const MAX_CELL: usize = 1024;
+
+    /// Whether `at` is a place of the history that this is the state of: of the epoch of [`Snapshot::at`], or,
+    /// in an earlier one, not above the place at which the next one forked off.
+    #[must_use]
+    pub fn has(&self, at: Position) -> bool {
+        if at.epoch == self.at.epoch {
+            return at <= self.at;
+        }
+        let next = self.epochs.binary_search_by_key(&at.epoch, |start| start.fork.epoch);
+        next.ok().and_then(|index| self.epochs.get(index)).is_some_and(|next| at <= next.fork)
+    }
 
     /// The snapshot's bytes, signed.
     #[must_use]
@@ -90,7 +103,7 @@ impl Snapshot {
         if header.digest != URL_SAFE_NO_PAD.encode(blake3::hash(cells).as_bytes()) {
             return Err(FeedError::Contents);
         }
-        header.contents.with_cells(cells)
+        header.contents.with_cells(read_cells(cells)?)
     }
 }
 
@@ -106,6 +119,8 @@ pub struct StoredState {
     pub hash_key: HashKey,
     /// The view, once there was one.
     pub view: Option<Snapshot>,
+    /// What the view held besides; nothing without a view.
+    pub kept: KeptContents,
     /// The wall second up to which the view had dropped expired entries.
     pub forgotten: UnixSeconds,
 }
@@ -121,12 +136,15 @@ impl StoredState {
                 hash_key: URL_SAFE_NO_PAD.encode(self.hash_key.expose()),
                 forgotten: self.forgotten,
                 view: self.view.as_ref().map(WireContents::from),
+                kept: self.kept.cells.len() as u64,
+                kept_forgotten: self.kept.forgotten,
             },
         };
         let mut bytes = serde_json::to_vec(&wire).expect("the wire form holds only strings, numbers and JSON values");
         bytes.push(b'\n');
         if let Some(view) = &self.view {
             bytes.extend_from_slice(&cell_lines(&view.cells));
+            bytes.extend_from_slice(&cell_lines(&self.kept.cells));
         }
         let digest = URL_SAFE_NO_PAD.encode(blake3::hash(&bytes).as_bytes());
         bytes.extend_from_slice(format!("{{\"digest\":\"{digest}\"}}\n").as_bytes());
@@ -158,10 +176,17 @@ impl StoredState {
         let any: AnyState<'_> = serde_json::from_str(header).map_err(|_| NOT_A_STATE)?;
         check_version(any.state.get(), NOT_A_STATE)?;
         let state: WireStateHeader = serde_json::from_str(any.state.get()).map_err(|_| NOT_A_STATE)?;
+        let mut cells = read_cells(cells)?;
+        let beside = cells.len().checked_sub(usize::try_from(state.kept).map_err(|_| FeedError::Contents)?);
+        let kept = cells.split_off(beside.ok_or(FeedError::Contents)?);
+        if state.view.is_none() && !(cells.is_empty() && kept.is_empty()) {
+            return Err(FeedError::Contents);
+        }
         Ok(Self {
             feed_key: FeedKey::from_jwk(&state.feed_key)?,
             hash_key: hash_key_from_text(&state.hash_key).ok_or(NOT_A_STATE)?,
             view: state.view.map(|contents| contents.with_cells(cells)).transpose()?,
+            kept: KeptContents { cells: kept, forgotten: state.kept_forgotten },
             forgotten: state.forgotten,
         })
     }
@@ -200,7 +225,7 @@ fn split_line(bytes: &[u8], longest: usize) -> Option<(&[u8], &[u8])> {
     Some((line, rest.split_first()?.1))
 }
 
-fn read_cells(bytes: &[u8], count: u64) -> Result<Vec<HashedCell>, FeedError> {
+fn read_cells(bytes: &[u8]) -> Result<Vec<HashedCell>, FeedError> {
     let mut cells = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -209,7 +234,7 @@ fn read_cells(bytes: &[u8], count: u64) -> Result<Vec<HashedCell>, FeedError> {
         cells.push(HashedCell::from_line(line)?);
         rest = behind;
     }
-    if cells.len() as u64 == count { Ok(cells) } else { Err(FeedError::Contents) }
+    Ok(cells)
 }
 
 #[derive(Deserialize)]
@@ -233,8 +258,8 @@ struct WireContents {
     log: String,
     at: Position,
     chain: Chain,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    epoch: Option<EpochStart>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    epochs: Vec<EpochStart>,
     settings: Settings,
     issuers: Vec<IssuerRecord>,
     cells: u64,
@@ -246,7 +271,7 @@ impl From<&Snapshot> for WireContents {
             log: snapshot.log.clone(),
             at: snapshot.at,
             chain: snapshot.chain,
-            epoch: snapshot.epoch,
+            epochs: snapshot.epochs.clone(),
             settings: snapshot.settings.clone(),
             issuers: snapshot.issuers.clone(),
             cells: snapshot.cells.len() as u64,
@@ -255,10 +280,13 @@ impl From<&Snapshot> for WireContents {
 }
 
 impl WireContents {
-    fn with_cells(self, lines: &[u8]) -> Result<Snapshot, FeedError> {
-        let cells = read_cells(lines, self.cells)?;
-        let Self { log, at, chain, epoch, settings, issuers, cells: _ } = self;
-        Ok(Snapshot { log, at, chain, epoch, settings, issuers, cells })
+    fn with_cells(self, cells: Vec<HashedCell>) -> Result<Snapshot, FeedError> {
+        let Self { log, at, chain, epochs, settings, issuers, cells: count } = self;
+        let ends = epochs.iter().map(|start| start.fork.epoch).chain([at.epoch]);
+        if cells.len() as u64 != count || !ends.is_sorted_by(|earlier, later| earlier < later) {
+            return Err(FeedError::Contents);
+        }
+        Ok(Snapshot { log, at, chain, epochs, settings, issuers, cells })
     }
 }
 
@@ -275,4 +303,8 @@ struct WireStateHeader {
     #[serde(default)]
     forgotten: UnixSeconds,
     view: Option<WireContents>,
+    #[serde(default)]
+    kept: u64,
+    #[serde(default)]
+    kept_forgotten: UnixSeconds,
 }

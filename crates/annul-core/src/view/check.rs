@@ -142,13 +142,13 @@ impl Findings {
 
 /// Most tokens have nothing against them, which is found out for all targets side by side.
 fn judge(facts: &Facts, state: &State) -> Option<Refusal> {
-    if state.cells.may_hold_any(&facts.targets) { facts.judge(|target| state.cells.get(target)) } else { None }
+    if state.may_hold_any(&facts.targets) { facts.judge(|target| state.in_force(target)) } else { None }
 }
 
 fn asked_about(facts: &Facts, state: &State) -> Option<Refusal> {
     let mut weightiest: Option<Refusal> = None;
     for &(kind, target) in &facts.asks {
-        let Some(hit) = state.cells.get(&target).and_then(|cell| cell.judge(&facts.reading)) else { continue };
+        let Some(hit) = state.in_force(&target).and_then(|cell| cell.judge(&facts.reading)) else { continue };
         let refusal = Refusal { kind, cutoff: hit.cutoff, at: hit.at };
         if refusal.holds_at_any_age() {
             return Some(refusal);
@@ -171,7 +171,8 @@ impl State {
                 return Some(Cause::ImpossiblePosition { lpos });
             }
         }
-        if self.forgotten > UnixSeconds(0) && settings.until(facts.expires) <= self.forgotten {
+        let forgotten = self.forgotten.max(self.kept.forgotten);
+        if forgotten > UnixSeconds(0) && settings.until(facts.expires) <= forgotten {
             return Some(Cause::ClockStepped);
         }
         self.halted.map(Cause::Halted)

@@ -4,6 +4,7 @@
 //! View (many, cheap to clone)  --load-->  State  <--swap--  ViewWriter (one)
 //!                                         position, settings, issuers, freshness
 //!                                         cells: a table that grows in place
+//!                                         kept: cells from above a fork, which no record reaches
 //! ```
 //!
 //! Readers load a pointer and read; they take no lock and never wait for the writer. The writer
@@ -14,6 +15,7 @@
 mod cells;
 mod check;
 mod freshness;
+mod kept;
 mod state;
 #[allow(clippy::indexing_slicing, reason = "its indices are hashes reduced to its own size, never bytes from outside")]
 mod table;
@@ -24,9 +26,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use self::cells::Ledger;
 pub use self::check::CheckedToken;
-use self::state::State;
+use self::state::{Ledgers, State};
 use crate::algebra::Cell;
 use crate::position::Position;
 use crate::record::{HashedCell, Record};
@@ -52,7 +53,7 @@ impl View {
     #[must_use]
     pub fn with_limits(limits: ViewLimits) -> (Self, ViewWriter) {
         let view = Self { state: Arc::new(ArcSwap::default()) };
-        (view.clone(), ViewWriter { view, limits, ledger: Ledger::default() })
+        (view.clone(), ViewWriter { view, limits, ledgers: Ledgers::default() })
     }
 
     /// The keys of an issuer whose tokens are accepted; none for one that was removed.
@@ -96,7 +97,7 @@ impl View {
     /// What is in force against a target.
     #[must_use]
     pub fn cell(&self, target: &TargetHash) -> Option<Cell> {
-        self.state.load().cells.get(target)
+        self.state.load().in_force(target)
     }
 
     /// Whether an issuer's key was killed, by its thumbprint or, for a symmetric secret, its name.
@@ -105,7 +106,7 @@ impl View {
         let state = self.state.load();
         let Some((_, hash_key)) = state.hashing() else { return false };
         let target = TargetHash::of(hash_key, issuer, TargetKind::Key, &[key_id]);
-        state.cells.get(&target).is_some_and(|cell| cell.always.is_some())
+        state.in_force(&target).is_some_and(|cell| cell.always.is_some())
     }
 
     /// All figures of one state, for status pages and metrics.
@@ -119,6 +120,7 @@ impl View {
             entries: state.cells.len(),
             entries_without_until: state.cells.without_until(),
             groups: state.cells.groups(),
+            kept: state.kept.len(),
             halted: state.halted,
             revision: state.settings.as_ref().map(|settings| settings.revision),
             epoch: state.position.map(|position| position.epoch),
@@ -151,7 +153,7 @@ impl Ground {
 pub struct ViewWriter {
     view: View,
     limits: ViewLimits,
-    ledger: Ledger,
+    ledgers: Ledgers,
 }
 
 impl ViewWriter {
@@ -171,7 +173,7 @@ impl ViewWriter {
         let current = self.view.state.load_full();
         match current.after(records, &self.limits) {
             Ok((mut next, batch)) => {
-                next.cells = batch.write(&mut self.ledger);
+                next.cells = batch.write(&mut self.ledgers.cells);
                 self.swap(next);
             }
             Err(error) => {
@@ -197,10 +199,10 @@ impl ViewWriter {
         {
             return Err(ReplaceError::Older { held, offered: contents.position });
         }
-        let (mut next, ledger) = self.build(&current, contents)?;
+        let (mut next, ledgers) = self.build(&current, contents)?;
         next.freshness = current.freshness.clone();
         next.freshness.applied(next.position);
-        self.ledger = ledger;
+        self.ledgers = ledgers;
         self.swap(next);
         Ok(())
     }
@@ -212,13 +214,13 @@ impl ViewWriter {
     /// A snapshot that the view cannot hold halts it and changes nothing else.
     pub fn reset(&mut self, contents: ViewContents) -> Result<(), ReplaceError> {
         let current = self.view.state.load_full();
-        let (next, ledger) = self.build(&current, contents)?;
-        self.ledger = ledger;
+        let (next, ledgers) = self.build(&current, contents)?;
+        self.ledgers = ledgers;
         self.swap(next);
         Ok(())
     }
 
-    fn build(&mut self, current: &State, contents: ViewContents) -> Result<(State, Ledger), ReplaceError> {
+    fn build(&mut self, current: &State, contents: ViewContents) -> Result<(State, Ledgers), ReplaceError> {
         current.of_contents(contents, &self.limits).map_err(|halt| {
             self.halt(halt);
             ReplaceError::Full(halt)
@@ -231,6 +233,13 @@ impl ViewWriter {
         self.view.state.load().contents()
     }
 
+    /// What this view holds by entries at places that a log does not have: to be kept when that log's snapshot
+    /// takes the place of what the view holds (I12). `known` says whether a place is one of that log's.
+    #[must_use]
+    pub fn beyond(&self, known: impl Fn(Position) -> bool) -> KeptContents {
+        self.view.state.load().beyond(known)
+    }
+
     /// Takes the head from the answer to a report that was sent at `view_time`, which was `wall` on
     /// the wall clock. The view is as fresh as that once it has applied the head, and not before:
     /// until then the proof waits. A head of an epoch that the view has left proves nothing (I11).
@@ -241,7 +250,7 @@ impl ViewWriter {
     /// Forgets what no acceptable token can match any more at `wall`, by whole groups (I16).
     pub fn expire(&mut self, wall: UnixSeconds) {
         let mut next = State::clone(&self.view.state.load());
-        next.expire(&mut self.ledger, wall);
+        next.expire(&mut self.ledgers, wall);
         self.swap(next);
     }
 
@@ -306,17 +315,29 @@ pub struct ViewContents {
     pub settings: Settings,
     /// The issuers, removed ones included.
     pub issuers: Vec<IssuerRecord>,
-    /// Every cell in force, in no particular order.
+    /// Every cell that the log has in force, in no particular order.
     pub cells: Vec<HashedCell>,
+    /// What its holder keeps besides. Nothing in a snapshot.
+    pub kept: KeptContents,
     /// The second up to which cells were dropped on this holder's own wall clock. 0 in a snapshot
     /// that an authority made; to be kept with a persisted state.
+    pub forgotten: UnixSeconds,
+}
+
+/// What a view holds beyond the log that it follows: entries that it applied in an earlier epoch, above the place
+/// at which a later one forked off. No record of the log and no snapshot changes them; each stays until its until.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptContents {
+    /// What is in force by those entries.
+    pub cells: Vec<HashedCell>,
+    /// The second up to which some were dropped, on this holder's own wall clock, that nothing restores.
     pub forgotten: UnixSeconds,
 }
 
 /// How much a view may hold. Beyond it the view halts; it never drops an entry to make room.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewLimits {
-    /// Cells in all.
+    /// Cells in all, those that are kept from above a fork included.
     pub entries: usize,
     /// Cells that only a lift removes.
     pub entries_without_until: usize,
@@ -351,12 +372,14 @@ pub struct ViewStatus {
     pub head: Option<Position>,
     /// The proven age, `None` before the first proof.
     pub age: Option<Duration>,
-    /// Targets with something in force.
+    /// Targets with something in force in the log.
     pub entries: usize,
     /// Those of them that only a lift removes.
     pub entries_without_until: usize,
     /// Groups in which the others expire.
     pub groups: usize,
+    /// Targets with something in force besides, from above a fork.
+    pub kept: usize,
     /// Why the view stopped, if it did.
     pub halted: Option<Halt>,
     /// The revision of the settings.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::cells::{Batch, Cells, Ledger};
 use super::freshness::Freshness;
-use super::{ApplyError, Halt, IssuerView, ViewContents, ViewLimits};
+use super::kept::Kept;
+use super::{ApplyError, Halt, IssuerView, KeptContents, ViewContents, ViewLimits};
 use crate::algebra::Cell;
 use crate::position::Position;
-use crate::record::{Entry, EpochStart, Record, RecordBody};
+use crate::record::{Entry, EpochStart, HashedCell, Record, RecordBody};
 use crate::settings::{IssuerRecord, Settings};
-use crate::target::HashKey;
+use crate::target::{HashKey, TargetHash, TargetKind};
 use crate::time::UnixSeconds;
 
 /// Everything a reader sees at once. Cloning shares all that is large.
@@ -20,6 +21,8 @@ pub(super) struct State {
     pub(super) settings: Option<Arc<Settings>>,
     pub(super) issuers: Arc<BTreeMap<String, Arc<IssuerView>>>,
     pub(super) cells: Cells,
+    /// What is in force besides, from above a fork.
+    pub(super) kept: Kept,
     pub(super) freshness: Freshness,
     /// The key that hashes targets, with its id, which settings name.
     pub(super) hash_key: Option<Arc<(HashKey, String)>>,
@@ -31,7 +34,29 @@ pub(super) struct State {
     pub(super) forgotten: UnixSeconds,
 }
 
+/// What the writer counts: the log's cells, and those kept besides.
+#[derive(Debug, Default)]
+pub(super) struct Ledgers {
+    pub(super) cells: Ledger,
+    kept: Ledger,
+}
+
 impl State {
+    /// Whether something may be in force against one of these targets.
+    #[inline]
+    pub(super) fn may_hold_any(&self, targets: &[(TargetKind, TargetHash)]) -> bool {
+        self.cells.may_hold_any(targets) || self.kept.may_hold_any(targets)
+    }
+
+    /// What is in force against a target, by the log and by what is kept besides.
+    #[inline]
+    pub(super) fn in_force(&self, target: &TargetHash) -> Option<Cell> {
+        match (self.cells.get(target), self.kept.get(target)) {
+            (Some(cell), Some(kept)) => Some(cell.absorb(kept)),
+            (cell, kept) => cell.or(kept),
+        }
+    }
+
     /// The state after `records`, which follow this one without a gap, and what they make of its
     /// cells, which is still to be written.
     pub(super) fn after(&self, records: &[Record], limits: &ViewLimits) -> Result<(Self, Batch<'_>), ApplyError> {
@@ -42,7 +67,9 @@ impl State {
         let mut batch = Batch::on(&self.cells);
         for record in records {
             next.apply(record, &mut batch)?;
-            limits.admit(batch.len(), batch.without_until()).map_err(ApplyError::Full)?;
+            let (cells, without_until) =
+                (batch.len() + self.kept.len(), batch.without_until() + self.kept.without_until());
+            limits.admit(cells, without_until).map_err(ApplyError::Full)?;
         }
         next.freshness.applied(next.position);
         Ok((next, batch))
@@ -105,12 +132,16 @@ impl State {
     }
 
     /// The state that holds exactly `contents`, built aside, with this one's hash key.
-    pub(super) fn of_contents(&self, contents: ViewContents, limits: &ViewLimits) -> Result<(Self, Ledger), Halt> {
+    pub(super) fn of_contents(&self, contents: ViewContents, limits: &ViewLimits) -> Result<(Self, Ledgers), Halt> {
         let (cells, ledger) = Cells::of(&contents.cells, |cells| limits.admit(cells.len(), cells.without_until()))?;
+        let (kept, kept_ledger) = Kept::of(&contents.kept, |kept| {
+            limits.admit(cells.len() + kept.len(), cells.without_until() + kept.without_until())
+        })?;
         let mut next = Self {
             position: Some(contents.position),
             settings: Some(Arc::new(contents.settings)),
             cells,
+            kept,
             hash_key: self.hash_key.clone(),
             halted: self.halted,
             ground: self.ground + 1,
@@ -118,7 +149,7 @@ impl State {
             ..Self::default()
         };
         contents.issuers.into_iter().for_each(|issuer| next.set_issuer(issuer));
-        Ok((next, ledger))
+        Ok((next, Ledgers { cells: ledger, kept: kept_ledger }))
     }
 
     pub(super) fn contents(&self) -> Option<ViewContents> {
@@ -127,6 +158,7 @@ impl State {
             settings: self.settings.as_deref()?.clone(),
             issuers: self.issuers.values().map(|issuer| issuer.record.clone()).collect(),
             cells: self.cells.iter().collect(),
+            kept: self.kept.contents(),
             forgotten: self.forgotten,
         })
     }
@@ -140,11 +172,28 @@ impl State {
 
     /// Drops what no acceptable token can match any more. The wall clock may run ahead of the
     /// authority's by the skew, so it is set back by as much; without settings nothing is dropped.
-    pub(super) fn expire(&mut self, ledger: &mut Ledger, wall: UnixSeconds) {
+    pub(super) fn expire(&mut self, ledgers: &mut Ledgers, wall: UnixSeconds) {
         let Some(settings) = &self.settings else { return };
-        if let Some(forgotten) = self.cells.expire(ledger, wall.minus(settings.clock_skew)) {
+        let now = wall.minus(settings.clock_skew);
+        if let Some(forgotten) = self.cells.expire(&mut ledgers.cells, now) {
             self.forgotten = self.forgotten.max(forgotten);
         }
+        self.kept.expire(&mut ledgers.kept, now);
+    }
+
+    /// What is in force by entries at places that are not `known`, a cell's fields each by its own.
+    pub(super) fn beyond(&self, known: impl Fn(Position) -> bool) -> KeptContents {
+        let mut by_target = BTreeMap::new();
+        for HashedCell { target, kind, cell } in self.cells.iter().chain(self.kept.iter()) {
+            let Some(cell) = cell.and_then(|cell| cell.only(|at| !known(at))) else { continue };
+            let held = by_target.entry(target).or_insert((kind, cell));
+            held.1 = held.1.absorb(cell);
+        }
+        let cells = by_target.into_iter().map(|(target, (kind, cell))| HashedCell { target, kind, cell: Some(cell) });
+        // What was dropped too early is restored by a log that continues all that was held, and by no other.
+        let is_continued = self.position.is_none_or(&known);
+        let forgotten = if is_continued { self.kept.forgotten } else { self.kept.forgotten.max(self.forgotten) };
+        KeptContents { cells: cells.collect(), forgotten }
     }
 }
 

@@ -159,7 +159,7 @@ impl Authority {
             log: LOG.to_owned(),
             at: self.tip(),
             chain: self.log.point().chain,
-            epoch: None,
+            epochs: Vec::new(),
             settings: contents.settings,
             issuers: contents.issuers,
             cells: contents.cells,

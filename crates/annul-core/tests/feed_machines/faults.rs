@@ -95,7 +95,7 @@ fn i12_a_newer_epoch_is_taken_and_what_lies_above_its_fork_is_kept() {
     bench.give(Input::Introduced(introduction.to_json()));
     assert!(bench.follower.fault().is_some());
     let kept = bench.view.cell(&target(9)).unwrap();
-    let snapshot = Snapshot { at, chain, epoch: Some(start), cells: vec![lifted_one()], ..bench.authority.snapshot() };
+    let snapshot = Snapshot { at, chain, epochs: vec![start], cells: vec![lifted_one()], ..bench.authority.snapshot() };
     bench.give(Input::Snapshot(snapshot.to_bytes(&signer(7))));
     assert_eq!(bench.follower.position(), Some(at));
     assert_eq!(bench.follower.fault(), None);

@@ -13,7 +13,7 @@ use annul_core::position::Position;
 use annul_core::record::Chain;
 use annul_core::target::HashKey;
 use annul_core::time::UnixSeconds;
-use annul_core::view::{View, ViewLimits};
+use annul_core::view::{KeptContents, View, ViewLimits};
 
 use crate::authority::{Authority, config, signer, target};
 use crate::bench::{Bench, is_changes, is_introduction, is_report, is_snapshot, persisted};
@@ -310,8 +310,13 @@ fn a_state_that_the_view_cannot_hold_is_discarded_and_leaves_no_halt_behind() {
 fn a_state_of_another_feed_key_than_the_given_one_is_discarded() {
     let view = Authority::new(10).snapshot();
     let hash_key = HashKey::from_bytes([3; 32]);
-    let state =
-        StoredState { feed_key: signer(8).key().clone(), hash_key, view: Some(view), forgotten: UnixSeconds(0) };
+    let state = StoredState {
+        feed_key: signer(8).key().clone(),
+        hash_key,
+        view: Some(view),
+        kept: KeptContents::default(),
+        forgotten: UnixSeconds(0),
+    };
     let given = signer(7).key().fingerprint().to_owned();
     let mut bench = Bench::new(FollowerConfig { feed_key: Some(given), ..config("one", 1) });
     bench.start(Some(state.to_bytes()));

@@ -8,6 +8,7 @@ mod authority;
 mod bench;
 mod faults;
 mod follower;
+mod forks;
 mod log;
 mod relay;
 mod simulation;

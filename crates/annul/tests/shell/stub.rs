@@ -356,7 +356,7 @@ async fn snapshot(shared: Stubbed) -> Vec<u8> {
         log: LOG.to_owned(),
         at: contents.position,
         chain: feed.chain,
-        epoch: None,
+        epochs: Vec::new(),
         settings: contents.settings,
         issuers: contents.issuers,
         cells: contents.cells,

@@ -218,8 +218,10 @@ impl Follower {
 
     /// The whole view is written each time, so a large one is written less often.
     fn cost_of_storing(&self, now: Moment) -> Duration {
-        let entries = self.writer.view().status(now).entries;
-        Duration::from_secs(u64::try_from(entries / ENTRIES_STORED_PER_SECOND).unwrap_or(u64::MAX))
+        let status = self.writer.view().status(now);
+        Duration::from_secs(
+            u64::try_from((status.entries + status.kept) / ENTRIES_STORED_PER_SECOND).unwrap_or(u64::MAX),
+        )
     }
 
     /// The next moment at which something is due that no input will announce.

@@ -1,14 +1,11 @@
 //! What a follower makes of incoming bytes. Each is verified whole before it changes anything.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::drive::{LONGEST_BACKOFF, REPORT_SPACING};
 use super::fault::Fault;
 use super::machine::{Flight, Follower, Place, Stream, Taken, Trusted, Use};
 use super::{Output, Source};
-use crate::algebra::Cell;
 use crate::feed::frame::Frame;
 use crate::feed::head::{FeedKey, Head, SignedHead};
 use crate::feed::log::FeedLog;
@@ -17,9 +14,9 @@ use crate::feed::snapshot::{Snapshot, StoredState};
 use crate::feed::sse::SseEvent;
 use crate::feed::{FeedError, MAX_HOPS};
 use crate::position::Position;
-use crate::record::{HashedCell, RecordBody, RecordError};
+use crate::record::RecordError;
 use crate::time::{Moment, Monotonic, UnixSeconds};
-use crate::view::{ApplyError, ReplaceError, ViewContents};
+use crate::view::{ApplyError, KeptContents, ReplaceError, ViewContents};
 
 impl Follower {
     /// Takes up a stored state: its denials hold at once, its age is unknown until a round trip.
@@ -32,12 +29,13 @@ impl Follower {
             if view.settings.issuer != self.config.issuer {
                 return Err(FeedError::OtherLog { named: view.log });
             }
-            let place = Place { at: view.at, chain: view.chain, epoch: view.epoch };
+            let place = Place { at: view.at, chain: view.chain };
             let contents = ViewContents {
                 position: view.at,
                 settings: view.settings,
                 issuers: view.issuers,
                 cells: view.cells,
+                kept: state.kept,
                 forgotten: state.forgotten,
             };
             self.writer.replace(contents).map_err(|_| FeedError::Contents)?;
@@ -52,20 +50,21 @@ impl Follower {
     /// The state as it is to be stored.
     pub(super) fn stored_state(&self) -> Option<StoredState> {
         let trusted = self.trusted.as_ref()?;
-        let mut forgotten = UnixSeconds::default();
+        let (mut kept, mut forgotten) = (KeptContents::default(), UnixSeconds::default());
         let view = self.place.zip(self.writer.contents()).zip(trusted.log.clone()).map(|((place, contents), log)| {
-            forgotten = contents.forgotten;
+            (kept, forgotten) = (contents.kept, contents.forgotten);
             Snapshot {
                 log,
                 at: place.at,
                 chain: place.chain,
-                epoch: place.epoch,
+                epochs: Vec::new(),
                 settings: contents.settings,
                 issuers: contents.issuers,
                 cells: contents.cells,
             }
         });
-        Some(StoredState { feed_key: trusted.feed_key.clone(), hash_key: trusted.hash_key.clone(), view, forgotten })
+        let (feed_key, hash_key) = (trusted.feed_key.clone(), trusted.hash_key.clone());
+        Some(StoredState { feed_key, hash_key, view, kept, forgotten })
     }
 
     pub(super) fn introduce(&mut self, body: &[u8]) -> Result<(), FeedError> {
@@ -135,17 +134,14 @@ impl Follower {
             return Ok(());
         }
         self.accept_place(&snapshot)?;
-        let mut contents = ViewContents {
+        let contents = ViewContents {
             position: snapshot.at,
             settings: snapshot.settings.clone(),
             issuers: snapshot.issuers.clone(),
             cells: snapshot.cells.clone(),
+            kept: self.writer.beyond(|at| snapshot.has(at)),
             forgotten: UnixSeconds::default(),
         };
-        if let Some(place) = self.place {
-            let held = self.writer.contents().map(|contents| contents.cells).unwrap_or_default();
-            contents.cells = carry_over(contents.cells, held, place.at, &snapshot);
-        }
         match self.writer.replace(contents) {
             Ok(()) => {}
             Err(ReplaceError::Older { held, offered }) => return Err(FeedError::Older { held, offered }),
@@ -154,7 +150,7 @@ impl Follower {
                 return Ok(());
             }
         }
-        self.place = Some(Place { at: snapshot.at, chain: snapshot.chain, epoch: snapshot.epoch });
+        self.place = Some(Place { at: snapshot.at, chain: snapshot.chain });
         if let (Some(trusted), Some(hash_key)) = (&mut self.trusted, self.next_hash_key.take()) {
             self.writer.set_hash_key(hash_key.clone());
             trusted.hash_key = hash_key;
@@ -230,11 +226,7 @@ impl Follower {
                 }
                 Err(_) => return Err(FeedError::Record(RecordError::Malformed)),
             }
-            let opened = frame.records().iter().rev().find_map(|record| match record.body {
-                RecordBody::Epoch(start) => Some(start),
-                _ => None,
-            });
-            self.place = Some(Place { at: frame.at(), chain: frame.chain(), epoch: opened.or(place.epoch) });
+            self.place = Some(Place { at: frame.at(), chain: frame.chain() });
             self.applied(frame.at(), out);
         }
         let brought = !frame.records().is_empty();
@@ -409,38 +401,4 @@ fn gone_code(data: &str) -> Option<String> {
         code: String,
     }
     serde_json::from_str::<Gone>(data).ok().map(|gone| gone.code)
-}
-
-/// The cells of a snapshot, and what this view holds beyond the history they continue.
-///
-/// Within an epoch, or when the new epoch forks off above `held_at`, the snapshot is all of it. A
-/// view that had gone past the fork keeps its entries from above it: they were acknowledged, and a
-/// new epoch may not know them.
-fn carry_over(
-    cells: Vec<HashedCell>,
-    held: Vec<HashedCell>,
-    held_at: Position,
-    snapshot: &Snapshot,
-) -> Vec<HashedCell> {
-    if snapshot.at.epoch == held_at.epoch {
-        return cells;
-    }
-    let fork = snapshot.epoch.map(|start| start.fork).filter(|fork| fork.epoch == held_at.epoch);
-    let lost = |at: &Position| fork.is_none_or(|fork| *at > fork);
-    let mut by_target: BTreeMap<_, _> = cells.into_iter().map(|hashed| (hashed.target, hashed)).collect();
-    for hashed in held {
-        let Some(cell) = hashed.cell else { continue };
-        let kept = Cell {
-            always: cell.always.filter(lost),
-            position: cell.position.filter(lost),
-            time: cell.time.filter(|cutoff| lost(&cutoff.at)),
-            until: cell.until,
-        };
-        if kept.always.is_none() && kept.position.is_none() && kept.time.is_none() {
-            continue;
-        }
-        let entry = by_target.entry(hashed.target).or_insert(HashedCell { cell: None, ..hashed });
-        entry.cell = Some(entry.cell.map_or(kept, |cell| cell.absorb(kept)));
-    }
-    by_target.into_values().collect()
 }

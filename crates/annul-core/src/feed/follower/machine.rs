@@ -13,7 +13,7 @@ use crate::feed::head::FeedKey;
 use crate::feed::report::{CanaryReport, ChildReport, Introduction, ReplicaState, Report, RouteCounts};
 use crate::feed::snapshot::{Snapshot, StoredState};
 use crate::position::Position;
-use crate::record::{Chain, EpochStart};
+use crate::record::Chain;
 use crate::target::HashKey;
 use crate::time::{Moment, Monotonic};
 use crate::view::{View, ViewWriter};
@@ -61,7 +61,6 @@ pub(super) struct Trusted {
 pub(super) struct Place {
     pub(super) at: Position,
     pub(super) chain: Chain,
-    pub(super) epoch: Option<EpochStart>,
 }
 
 /// The one errand in the air, by its deadline, and the pace of errands.
