@@ -73,7 +73,8 @@ fn is_what_a_view_holds(snapshot: Snapshot) {
     let (view, mut writer) = View::new();
     let Snapshot { at: position, settings, issuers, cells, .. } = snapshot;
     let named: Vec<TargetHash> = cells.iter().map(|cell| cell.target).collect();
-    let contents = ViewContents { position, settings, issuers, cells, kept: KeptContents::default(), forgotten: UnixSeconds(0) };
+    let contents =
+        ViewContents { position, settings, issuers, cells, kept: KeptContents::default(), forgotten: UnixSeconds(0) };
     writer.replace(contents).expect("an empty view has room");
     assert_eq!(view.position(), Some(position));
     let held = writer.contents().expect("a view with a position has contents").cells;

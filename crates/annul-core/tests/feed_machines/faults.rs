@@ -73,6 +73,33 @@ fn another_history_in_the_same_epoch_halts_and_is_never_taken() {
     assert!(bench.view.cell(&target(1)).is_some(), "what is revoked here stays refused");
 }
 
+/// The snapshot that an authority would give away that had lost records and given their positions to others.
+fn of_another_history(bench: &Bench) -> Vec<u8> {
+    let at = Position::new(1, bench.follower.position().unwrap().seq + 5);
+    Snapshot { at, chain: Chain([6; 32]), cells: Vec::new(), ..bench.authority.snapshot() }.to_bytes(&signer(7))
+}
+
+#[test]
+fn a_snapshot_that_nobody_needs_takes_no_view_to_another_history() {
+    let mut bench = Bench::live();
+    let held = bench.follower.position();
+    let other = of_another_history(&bench);
+    bench.give(Input::Snapshot(other));
+    assert_eq!(bench.follower.position(), held);
+    assert!(bench.view.cell(&target(1)).is_some());
+    assert_eq!(bench.state(), ReplicaState::Live);
+}
+
+#[test]
+fn once_the_log_is_compacted_a_snapshot_is_taken_on_the_feed_keys_word() {
+    let mut bench = Bench::live();
+    let (held, other) = (bench.follower.position().unwrap(), of_another_history(&bench));
+    let request = Request::Changes { after: held, chain: Chain([0; 32]), wait: Duration::ZERO };
+    bench.refuse(&request, 410);
+    bench.give(Input::Snapshot(other));
+    assert_eq!(bench.follower.position(), Some(Position::new(1, held.seq + 5)));
+}
+
 #[test]
 fn i12_a_newer_epoch_is_taken_and_what_lies_above_its_fork_is_kept() {
     let mut bench = Bench::live();

@@ -225,6 +225,8 @@ fn i4_a_snapshot_older_than_the_view_is_refused() {
     bench.authority.revoke(9, bench.now());
     let frame = bench.stream_next();
     bench.give(Input::StreamEvent(frame));
+    let request = Request::Changes { after: Position::new(1, 4), chain: Chain([0; 32]), wait: Duration::ZERO };
+    bench.refuse(&request, 410);
     bench.give(Input::Snapshot(old));
     assert!(matches!(bench.rejections()[..], [FeedError::Older { .. }]));
     assert!(bench.view.cell(&target(9)).is_some());

@@ -127,10 +127,8 @@ impl Follower {
     pub(super) fn take_snapshot(&mut self, body: Vec<u8>, now: Moment, out: &mut Vec<Output>) -> Result<(), FeedError> {
         let (key, log) = self.verifier()?;
         let snapshot = Snapshot::from_bytes(&body, &key, &log)?;
-        if self.wants_to_serve && !self.needs_snapshot && self.place.is_some() {
-            self.wants_to_serve = false;
-            self.snapshots.failed(LONGEST_BACKOFF, None, &mut self.draw, now.mono);
-            self.hand_on(body, snapshot, Use::Serve);
+        if self.place.is_some() && !self.needs_snapshot {
+            self.serve_only(body, snapshot, now);
             return Ok(());
         }
         self.accept_place(&snapshot)?;
@@ -165,6 +163,16 @@ impl Follower {
         self.applied(snapshot.at, out);
         self.hand_on(body, snapshot, Use::View);
         Ok(())
+    }
+
+    /// A snapshot that the view does not need is for a relay's followers, if they wait for one. The view goes on by
+    /// records, which show that they continue what it holds. A snapshot cannot: it is taken on the feed key's word,
+    /// so only where the log has said that it no longer has the records.
+    fn serve_only(&mut self, body: Vec<u8>, snapshot: Snapshot, now: Moment) {
+        if std::mem::take(&mut self.wants_to_serve) {
+            self.snapshots.failed(LONGEST_BACKOFF, None, &mut self.draw, now.mono);
+            self.hand_on(body, snapshot, Use::Serve);
+        }
     }
 
     fn hand_on(&mut self, bytes: Vec<u8>, snapshot: Snapshot, used_for: Use) {
