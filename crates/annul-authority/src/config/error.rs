@@ -31,6 +31,15 @@ pub enum ConfigError {
         /// The known key that is written most alike.
         nearest: String,
     },
+    /// A section given as if it were a key.
+    Section {
+        /// The section.
+        section: String,
+        /// The file or flag it came from.
+        source: String,
+        /// A key of it.
+        key: String,
+    },
     /// A value that cannot be read as what its key takes.
     Value {
         /// `section.key`.
@@ -72,7 +81,7 @@ impl ConfigError {
             Self::Unreadable { .. } => "config_unreadable",
             Self::NotToml { .. } | Self::Invalid { .. } => "config_invalid",
             Self::UnknownKey { .. } => "config_unknown_key",
-            Self::Value { .. } => "config_value_invalid",
+            Self::Section { .. } | Self::Value { .. } => "config_value_invalid",
             Self::Refused { .. } | Self::AskOnUnknown { .. } => "config_refused",
             Self::PlainBeyondLoopback { .. } => "plain_http_refused",
         }
@@ -86,6 +95,9 @@ impl fmt::Display for ConfigError {
             Self::NotToml { path, detail } => write!(f, "{} is not TOML: {detail}", path.display()),
             Self::UnknownKey { key, source, nearest } => {
                 write!(f, "unknown key {key} ({source}); the nearest known key is {nearest}")
+            }
+            Self::Section { section, source, key } => {
+                write!(f, "{section} ({source}) is a section, no value and no list; set its keys, such as {key}")
             }
             Self::Value { key, source, takes } => write!(f, "{key} ({source}) takes {takes}"),
             Self::Invalid { detail } => write!(f, "the configuration does not read: {detail}"),

@@ -445,6 +445,22 @@ mod tests {
     }
 
     #[test]
+    fn a_section_given_as_a_value_is_told_that_it_has_keys() {
+        for text in ["tokens = \"a\"\n", "[[tokens]]\nlife = \"1m\"\n"] {
+            let (_dir, sources) = file(text);
+            let error = Config::load(&sources).unwrap_err();
+            let ConfigError::Section { section, source, key } = &error else { panic!("{error}") };
+            assert_eq!((section.as_str(), error.code()), ("tokens", "config_value_invalid"));
+            assert!(source.contains("annul.toml") && key.starts_with("tokens."), "{error}");
+        }
+        let sources = Sources { flags: vec![pair("tokens", "a")], ..Sources::default() };
+        let error = Config::load(&sources).unwrap_err().to_string();
+        assert!(error.starts_with("tokens (command line) is a section"), "{error}");
+        let sources = Sources { environment: vec![pair("ANNUL_TOKENS", "a")], ..Sources::default() };
+        assert!(Config::load(&sources).is_ok(), "a variable without a key is not a setting of ours");
+    }
+
+    #[test]
     fn the_fields_of_a_user_record_are_a_list_in_every_source() {
         let (_dir, mut sources) = file("[subjects]\nrecord_fields = [\"role=access\", \"login=both\"]\n");
         let from_file = Config::load(&sources).unwrap().subjects;

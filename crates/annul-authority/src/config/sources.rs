@@ -109,7 +109,12 @@ pub(super) fn set(
     Ok(())
 }
 
+/// Why `key` cannot be set: nobody knows it, or it is a section and has keys of its own.
 fn unknown(key: &str, known: &toml::Table, source: &str) -> ConfigError {
+    if let Some(first) = known.get(key).and_then(toml::Value::as_table).and_then(|keys| keys.keys().next()) {
+        let (section, key) = (key.to_owned(), format!("{key}.{first}"));
+        return ConfigError::Section { section, source: source.to_owned(), key };
+    }
     let nearest = known
         .iter()
         .flat_map(|(section, keys)| {
