@@ -112,6 +112,7 @@ def streams():
     yield b"\x05\xef\xbb\xbfdata: a\r\ndata\rid:1\r\n: comment\n\nretry: 3\nid: \0\ndata:  b\n\n"
     yield b"\x83data: bounded\n"
     yield b"\x90x"
+    yield b"\xffid: " + b"7" * 1900 + b"\n" + b"data\n\n" * 320
 
 
 def followers():

@@ -310,6 +310,16 @@ fn sse_is_bounded_and_stays_broken_after_an_error() {
     assert_eq!(SseParser::new().push(b"data: \xff\n"), Err(SseError::NotUtf8));
 }
 
+#[test]
+fn i15_a_long_id_is_not_copied_into_every_event_behind_it() {
+    let stream = |bytes: usize| format!("id: {}\n{}", "1".repeat(bytes), "data\n\n".repeat(1000));
+    let events = SseParser::new().push(stream(SseParser::MAX_ID).as_bytes()).unwrap();
+    assert_eq!(events.len(), 1000);
+    assert_eq!(SseParser::new().push(stream(SseParser::MAX_ID + 1).as_bytes()), Err(SseError::IdTooLong));
+    let longest = Position::new(u32::MAX, Position::MAX_SEQ).to_string();
+    assert!(longest.len() <= SseParser::MAX_ID, "{longest}");
+}
+
 proptest! {
     #[test]
     fn sse_reads_the_same_however_it_is_cut(

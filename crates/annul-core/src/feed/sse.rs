@@ -62,6 +62,10 @@ impl SseParser {
     /// Bytes a line may have: a record's line behind its field name.
     pub const MAX_LINE: usize = Record::MAX_LINE + 16;
 
+    /// Bytes an event's id may have: the longest position has 27. An id stays in force for every later event, so
+    /// a long one would be copied into thousands of short ones.
+    pub const MAX_ID: usize = 64;
+
     /// Bytes of data an event may have: a frame.
     pub const MAX_EVENT: usize = Frame::MAX_BYTES;
 
@@ -117,6 +121,7 @@ impl SseParser {
         match field {
             "event" => value.clone_into(&mut self.pending.event),
             "data" => self.data(value)?,
+            "id" if value.len() > Self::MAX_ID => return Err(SseError::IdTooLong),
             "id" if !value.contains('\0') => self.pending.id = Some(value.to_owned()),
             _ => {}
         }
@@ -148,6 +153,8 @@ impl SseParser {
 pub enum SseError {
     /// A line is longer than [`SseParser::MAX_LINE`].
     LineTooLong,
+    /// An event's id is longer than [`SseParser::MAX_ID`].
+    IdTooLong,
     /// An event's data is larger than [`SseParser::MAX_EVENT`].
     EventTooLarge,
     /// A line is not UTF-8.
@@ -158,6 +165,7 @@ impl fmt::Display for SseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LineTooLong => write!(f, "a line of the stream is longer than {} bytes", SseParser::MAX_LINE),
+            Self::IdTooLong => write!(f, "an id of the stream is longer than {} bytes", SseParser::MAX_ID),
             Self::EventTooLarge => write!(f, "an event of the stream is larger than {} bytes", SseParser::MAX_EVENT),
             Self::NotUtf8 => f.write_str("a line of the stream is not UTF-8"),
         }
