@@ -110,8 +110,8 @@ def streams():
     for how in (1, 7, 64):
         yield bytes([how]) + event.encode()
     yield b"\x05\xef\xbb\xbfdata: a\r\ndata\rid:1\r\n: comment\n\nretry: 3\nid: \0\ndata:  b\n\n"
-    yield b"\x83data: bounded\n"
-    yield b"\x90x"
+    yield b"\xfbdata: bounded\n"
+    yield b"\xf9x"
     yield b"\xffid: " + b"7" * 1900 + b"\n" + b"data\n\n" * 320
 
 
