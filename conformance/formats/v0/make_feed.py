@@ -52,17 +52,37 @@ lines = [
 for line in lines:
     chain = blake3.blake3(chain + line.encode()).digest()
 
-cells = "".join(line + "\n" for line in [
-    '{"target":"%s","of":"subject","position":"1:2","until":1900000000}' % b64(bytes([1] * 16)),
-    '{"of":"key","always":"1:1","target":"%s"}' % b64(bytes([2] * 16)),
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value])
+
+
+def position(seq: int) -> bytes:
+    """A sequence of the snapshot's own epoch, as what it lies below the snapshot's."""
+    return varint(2 * (AT - seq))
+
+
+AT, BASE = 3, 1899999000
+first, second = bytes([1] * 16), bytes([2] * 16)
+step = int.from_bytes(second[:8], "big") - int.from_bytes(first[:8], "big")
+cells = b"".join([
+    # A subject (2) with a position and an until.
+    bytes([2 | 0x20 | 0x80]), varint(int.from_bytes(first[:8], "big")), first[8:], position(2), varint(1900000000 - BASE),
+    # A key (9) with an always, and a time of another epoch's entry.
+    bytes([9 | 0x10 | 0x40]), varint(step), second[8:], position(1), varint(0), varint(2 * 7 + 1), varint(300),
 ])
 contents = json.dumps({
-    "at": "1:3", "v": 0, "log": LOG, "chain": b64(chain), "cells": 2, "issuers": [],
-    "digest": b64(blake3.blake3(cells.encode()).digest()),
+    "at": "1:3", "v": 0, "log": LOG, "chain": b64(chain), "cells": 2, "base": BASE, "issuers": [],
+    "digest": b64(blake3.blake3(cells).digest()),
     "settings": {"revision": 1, "issuer": "https://auth.example", "longest_life": 900, "max_leeway": 60,
                  "clock_skew": 5, "claims": [], "ask_on": [], "hash_key": hash_key_id},
 })
-snapshot = '{"snapshot":%s,"signature":"%s"}\n%s' % (contents, sign("annul snapshot v0\n", contents), cells)
+header = '{"snapshot":%s,"signature":"%s"}\n' % (contents, sign("annul snapshot v0\n", contents))
 
 out = {
     "seed": SEED.hex(),
@@ -74,6 +94,6 @@ out = {
     "chain": b64(chain),
     "head_with_nonce": head("1:3", chain, "n-1"),
     "frame": "".join(line + "\n" for line in [*lines, head("1:3", chain)]),
-    "snapshot": snapshot,
+    "snapshot": b64(header.encode() + cells),
 }
 pathlib.Path(__file__).with_name("feed.json").write_text(json.dumps(out, indent=2) + "\n")

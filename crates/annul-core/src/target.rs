@@ -101,8 +101,13 @@ impl TargetKind {
         !matches!(self, Self::Key | Self::Token | Self::TokenHash)
     }
 
-    /// The byte that stands for the kind inside the hash. Never renumbered.
-    const fn tag(self) -> u8 {
+    /// The kind that a byte stands for.
+    pub(crate) fn of_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.tag() == tag)
+    }
+
+    /// The byte that stands for the kind inside the hash and in a snapshot. Never renumbered.
+    pub(crate) const fn tag(self) -> u8 {
         match self {
             Self::Issuer => 1,
             Self::Subject => 2,

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use annul_core::algebra::{Cell, TimeCutoff, Until};
 use annul_core::feed::FeedError;
 use annul_core::feed::frame::{Frame, frame_bytes};
 use annul_core::feed::head::{FeedKey, FeedSigner, Head, SignedHead};
@@ -12,9 +13,11 @@ use annul_core::feed::snapshot::{Snapshot, StoredState};
 use annul_core::feed::sse::{SseError, SseEvent, SseParser};
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell, Record, RecordBody, RecordError};
-use annul_core::target::HashKey;
+use annul_core::target::{HashKey, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use annul_core::view::KeptContents;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -27,6 +30,10 @@ fn golden() -> Value {
 
 fn text(name: &str) -> String {
     golden()[name].as_str().unwrap().to_owned()
+}
+
+fn snapshot() -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text("snapshot")).unwrap()
 }
 
 fn key() -> FeedKey {
@@ -200,7 +207,7 @@ fn i15_no_flipped_bit_and_no_cut_of_a_frame_is_taken() {
 
 #[test]
 fn i15_no_flipped_bit_and_no_cut_of_a_snapshot_is_taken() {
-    let bytes = text("snapshot").into_bytes();
+    let bytes = snapshot();
     let whole = Snapshot::from_bytes(&bytes, &key(), LOG).unwrap();
     assert_eq!((whole.at, whole.cells.len()), (Position::new(1, 3), 2));
     for at in 0..bytes.len() {
@@ -213,11 +220,24 @@ fn i15_no_flipped_bit_and_no_cut_of_a_snapshot_is_taken() {
 }
 
 #[test]
-fn a_snapshot_with_lines_added_or_left_out_is_refused() {
-    let added = text("snapshot") + r#"{"target":"AwMDAwMDAwMDAwMDAwMDAw","of":"subject","always":"1:1"}"# + "\n";
-    assert_eq!(Snapshot::from_bytes(added.as_bytes(), &key(), LOG).unwrap_err(), FeedError::Contents);
-    let header = text("snapshot").lines().next().unwrap().to_owned() + "\n";
-    assert_eq!(Snapshot::from_bytes(header.as_bytes(), &key(), LOG).unwrap_err(), FeedError::Contents);
+fn a_snapshot_written_elsewhere_is_read() {
+    let cells = Snapshot::from_bytes(&snapshot(), &key(), LOG).unwrap().cells;
+    let [subject, killed] = &cells[..] else { panic!("two cells") };
+    let until = Until::At(UnixSeconds(1_900_000_000));
+    let cell = Cell { always: None, position: Some(Position::new(1, 2)), time: None, until };
+    assert_eq!((subject.kind, subject.target.0, subject.cell), (TargetKind::Subject, [1; 16], Some(cell)));
+    let time = TimeCutoff { time: UnixSeconds(1_899_999_000), at: Position::new(7, 300) };
+    let cell = Cell { always: Some(Position::new(1, 1)), position: None, time: Some(time), until: Until::Never };
+    assert_eq!((killed.kind, killed.target.0, killed.cell), (TargetKind::Key, [2; 16], Some(cell)));
+}
+
+#[test]
+fn a_snapshot_with_cells_added_or_left_out_is_refused() {
+    let added = [&snapshot()[..], &[0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]].concat();
+    assert_eq!(Snapshot::from_bytes(&added, &key(), LOG).unwrap_err(), FeedError::Contents);
+    let whole = snapshot();
+    let header = &whole[..=whole.iter().position(|byte| *byte == b'\n').unwrap()];
+    assert_eq!(Snapshot::from_bytes(header, &key(), LOG).unwrap_err(), FeedError::Contents);
 }
 
 /// What a holder of the golden snapshot may have from an epoch before.
@@ -227,7 +247,7 @@ fn kept() -> KeptContents {
 }
 
 fn stored() -> StoredState {
-    let view = Snapshot::from_bytes(text("snapshot").as_bytes(), &key(), LOG).unwrap();
+    let view = Snapshot::from_bytes(&snapshot(), &key(), LOG).unwrap();
     let hash_key = HashKey::from_bytes([9; 32]);
     StoredState { feed_key: key(), hash_key, view: Some(view), kept: kept(), forgotten: UnixSeconds(7) }
 }

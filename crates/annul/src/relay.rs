@@ -83,6 +83,7 @@ impl RelayAnswer {
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
+const BYTES: &str = "application/octet-stream";
 /// After so long a relay that had nothing yet may have it.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -110,7 +111,7 @@ impl Relay {
             })
             .await;
         match snapshot {
-            Some(bytes) => RelayAnswer::ok(NDJSON, Bytes::from_owner(bytes)),
+            Some(bytes) => RelayAnswer::ok(BYTES, Bytes::from_owner(bytes)),
             None => RelayAnswer::not_yet("snapshot_not_ready"),
         }
     }

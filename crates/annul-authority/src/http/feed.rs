@@ -92,12 +92,12 @@ pub async fn changes(
 
 /// Everything in force at one position, signed.
 #[utoipa::path(get, path = "/v1/feed/snapshot", tag = "feed",
-    responses((status = 200, body = String, content_type = "application/x-ndjson")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")),
     security(("client" = ["annul.follow"])))]
 pub async fn snapshot(State(app): State<App>, _: Allowed<Follow>) -> Result<Response, Problem> {
     let body = app.feed.snapshot().await?;
     app.metrics.snapshot();
-    Ok(ndjson(body))
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }
 
 /// Records as they are committed, as server-sent events: `frame`, `heartbeat`, `canary`, `gone`.

@@ -1,7 +1,8 @@
 //! The feed: how what the authority's log says reaches every view, and how the views answer.
 //!
 //! Nothing here does I/O. Bytes come in, bytes and requests go out; a shell (HTTP in the authority,
-//! the verifier and the gateway) carries them. Formats are v0, JSON lines ending in `\n`.
+//! the verifier and the gateway) carries them. Formats are v0, JSON lines ending in `\n`; only the
+//! cells of a snapshot, of which there may be millions, are packed behind its header line.
 //!
 //! ```text
 //! log::FeedLog ──frames, snapshot, stream──▶ follower::Follower ──▶ ViewWriter
@@ -18,6 +19,7 @@
 //! - [`sse`]: the stream's event format, incremental and bounded
 //! - [`follower`], [`log`], [`relay`]: the machines
 
+mod cells;
 pub mod follower;
 pub mod frame;
 pub mod head;

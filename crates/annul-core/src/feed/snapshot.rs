@@ -1,15 +1,16 @@
 //! A whole view at one position: as the authority signs it, and as a follower keeps it on disk.
 //!
 //! ```text
-//! snapshot   {"snapshot":{"v":0,"log","at","chain","epochs","settings","issuers","cells":N,"digest"},"signature"}
-//!            one cell per line
-//! state      {"state":{"v":0,"feed_key","hash_key","view":{…}|null,"kept":M}}
-//!            one cell per line: the N of the view, then the M that are kept besides
+//! snapshot   {"snapshot":{"v":0,"log","at","chain","epochs","settings","issuers","cells":N,"base","digest"},
+//!            "signature"}
+//!            N cells, packed
+//! state      {"state":{"v":0,"feed_key","hash_key","view":{…}|null,"kept":{"cells":M,"base"}}}
+//!            the N cells of the view, then the M that are kept besides, packed
 //!            {"digest":"…"}
 //! ```
 //!
-//! A snapshot's digest is BLAKE3 over its cell lines with their newlines and stands in the signed
-//! header. A state's digest is over all lines before it: it finds a torn or rotten file, it does
+//! A header is one line of JSON; how cells are packed is told in `cells.rs`. A snapshot's digest is BLAKE3
+//! over its packed cells and stands in the signed header. A state's digest is over all before it: it finds a torn or rotten file, it does
 //! not authenticate it; the state directory is as private as the follower's memory.
 
 use base64::Engine as _;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::feed::FeedError;
+use crate::feed::cells::Packing;
 use crate::feed::head::{FORMAT, FeedKey, FeedSigner, Signed, check_version};
 use crate::position::Position;
 use crate::record::{Chain, EpochStart, HashedCell};
@@ -47,15 +49,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Bytes a snapshot may have: some five million cells, which a verifier should not be asked
+    /// Bytes a snapshot may have: some twenty million cells, which a verifier should not be asked
     /// to hold in memory beside the view it replaces.
-    pub const MAX_BYTES: usize = 1 << 30;
+    pub const MAX_BYTES: usize = 1 << 29;
 
     /// Bytes the header line may have: the key sets of every accepted issuer.
     pub const MAX_HEADER: usize = 16 << 20;
-
-    /// Bytes a cell line may have.
-    pub const MAX_CELL: usize = 1024;
 
     /// Whether `at` is a place of the history that this is the state of: of the epoch of [`Snapshot::at`], or,
     /// in an earlier one, not above the place at which the next one forked off.
@@ -71,12 +70,10 @@ impl Snapshot {
     /// The snapshot's bytes, signed.
     #[must_use]
     pub fn to_bytes(&self, signer: &FeedSigner) -> Vec<u8> {
-        let cells = cell_lines(&self.cells);
-        let header = WireSnapshot {
-            v: FORMAT,
-            contents: WireContents::from(self),
-            digest: URL_SAFE_NO_PAD.encode(blake3::hash(&cells).as_bytes()),
-        };
+        let contents = WireContents::from(self);
+        let cells = contents.packing.pack(self.at, &self.cells);
+        let header =
+            WireSnapshot { v: FORMAT, contents, digest: URL_SAFE_NO_PAD.encode(blake3::hash(&cells).as_bytes()) };
         let raw = serde_json::to_string(&header).expect("the wire form holds only strings, numbers and JSON values");
         let signed = signer.sign(SNAPSHOT_DOMAIN, raw);
         let signature = URL_SAFE_NO_PAD.encode(signed.signature);
@@ -85,8 +82,8 @@ impl Snapshot {
         bytes
     }
 
-    /// Reads and verifies a snapshot of `log`: the header's signature first, then digest and count
-    /// of the lines, and only then their meaning.
+    /// Reads and verifies a snapshot of `log`: the header's signature first, then the digest of
+    /// the cells, and only then their count and meaning.
     pub fn from_bytes(bytes: &[u8], key: &FeedKey, log: &str) -> Result<Self, FeedError> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(FeedError::TooLarge { what: "a snapshot", limit: Self::MAX_BYTES });
@@ -103,7 +100,10 @@ impl Snapshot {
         if header.digest != URL_SAFE_NO_PAD.encode(blake3::hash(cells).as_bytes()) {
             return Err(FeedError::Contents);
         }
-        header.contents.with_cells(read_cells(cells)?)
+        match header.contents.with_cells(cells)? {
+            (snapshot, []) => Ok(snapshot),
+            _ => Err(FeedError::Contents),
+        }
     }
 }
 
@@ -129,6 +129,7 @@ impl StoredState {
     /// The state's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        let kept = Packing::of(&self.kept.cells);
         let wire = WireState {
             state: WireStateHeader {
                 v: FORMAT,
@@ -136,15 +137,15 @@ impl StoredState {
                 hash_key: URL_SAFE_NO_PAD.encode(self.hash_key.expose()),
                 forgotten: self.forgotten,
                 view: self.view.as_ref().map(WireContents::from),
-                kept: self.kept.cells.len() as u64,
+                kept,
                 kept_forgotten: self.kept.forgotten,
             },
         };
         let mut bytes = serde_json::to_vec(&wire).expect("the wire form holds only strings, numbers and JSON values");
         bytes.push(b'\n');
         if let Some(view) = &self.view {
-            bytes.extend_from_slice(&cell_lines(&view.cells));
-            bytes.extend_from_slice(&cell_lines(&self.kept.cells));
+            bytes.extend_from_slice(&Packing::of(&view.cells).pack(view.at, &view.cells));
+            bytes.extend_from_slice(&kept.pack(view.at, &self.kept.cells));
         }
         let digest = URL_SAFE_NO_PAD.encode(blake3::hash(&bytes).as_bytes());
         bytes.extend_from_slice(format!("{{\"digest\":\"{digest}\"}}\n").as_bytes());
@@ -176,16 +177,19 @@ impl StoredState {
         let any: AnyState<'_> = serde_json::from_str(header).map_err(|_| NOT_A_STATE)?;
         check_version(any.state.get(), NOT_A_STATE)?;
         let state: WireStateHeader = serde_json::from_str(any.state.get()).map_err(|_| NOT_A_STATE)?;
-        let mut cells = read_cells(cells)?;
-        let beside = cells.len().checked_sub(usize::try_from(state.kept).map_err(|_| FeedError::Contents)?);
-        let kept = cells.split_off(beside.ok_or(FeedError::Contents)?);
-        if state.view.is_none() && !(cells.is_empty() && kept.is_empty()) {
-            return Err(FeedError::Contents);
-        }
+        let (view, kept) = match state.view {
+            None => (None, (Vec::new(), cells)),
+            Some(contents) => {
+                let (view, beside) = contents.with_cells(cells)?;
+                let kept = state.kept.unpack(view.at, beside)?;
+                (Some(view), kept)
+            }
+        };
+        let (kept, []) = kept else { return Err(FeedError::Contents) };
         Ok(Self {
             feed_key: FeedKey::from_jwk(&state.feed_key)?,
             hash_key: hash_key_from_text(&state.hash_key).ok_or(NOT_A_STATE)?,
-            view: state.view.map(|contents| contents.with_cells(cells)).transpose()?,
+            view,
             kept: KeptContents { cells: kept, forgotten: state.kept_forgotten },
             forgotten: state.forgotten,
         })
@@ -204,15 +208,6 @@ const NOT_A_STATE: FeedError = FeedError::Malformed { what: "a stored state" };
 /// Bytes of `{"digest":"…"}\n` with 43 characters of base64url.
 const STATE_TRAILER: usize = "{\"digest\":\"\"}\n".len() + 43;
 
-fn cell_lines(cells: &[HashedCell]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for cell in cells {
-        bytes.extend_from_slice(cell.to_line().as_bytes());
-        bytes.push(b'\n');
-    }
-    bytes
-}
-
 fn first_line(bytes: &[u8], otherwise: FeedError) -> Result<(&str, &[u8]), FeedError> {
     let (line, rest) = split_line(bytes, Snapshot::MAX_HEADER).ok_or(otherwise.clone())?;
     Ok((std::str::from_utf8(line).map_err(|_| otherwise)?, rest))
@@ -223,18 +218,6 @@ fn split_line(bytes: &[u8], longest: usize) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().take(longest.saturating_add(1)).position(|byte| *byte == b'\n')?;
     let (line, rest) = bytes.split_at_checked(end)?;
     Some((line, rest.split_first()?.1))
-}
-
-fn read_cells(bytes: &[u8]) -> Result<Vec<HashedCell>, FeedError> {
-    let mut cells = Vec::new();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (line, behind) = split_line(rest, Snapshot::MAX_CELL).ok_or(FeedError::Contents)?;
-        let line = std::str::from_utf8(line).map_err(|_| FeedError::Contents)?;
-        cells.push(HashedCell::from_line(line)?);
-        rest = behind;
-    }
-    Ok(cells)
 }
 
 #[derive(Deserialize)]
@@ -262,7 +245,8 @@ struct WireContents {
     epochs: Vec<EpochStart>,
     settings: Settings,
     issuers: Vec<IssuerRecord>,
-    cells: u64,
+    #[serde(flatten)]
+    packing: Packing,
 }
 
 impl From<&Snapshot> for WireContents {
@@ -274,19 +258,21 @@ impl From<&Snapshot> for WireContents {
             epochs: snapshot.epochs.clone(),
             settings: snapshot.settings.clone(),
             issuers: snapshot.issuers.clone(),
-            cells: snapshot.cells.len() as u64,
+            packing: Packing::of(&snapshot.cells),
         }
     }
 }
 
 impl WireContents {
-    fn with_cells(self, cells: Vec<HashedCell>) -> Result<Snapshot, FeedError> {
-        let Self { log, at, chain, epochs, settings, issuers, cells: count } = self;
+    /// The snapshot with the cells that come first in `packed`, and what stands behind them.
+    fn with_cells(self, packed: &[u8]) -> Result<(Snapshot, &[u8]), FeedError> {
+        let Self { log, at, chain, epochs, settings, issuers, packing } = self;
         let ends = epochs.iter().map(|start| start.fork.epoch).chain([at.epoch]);
-        if cells.len() as u64 != count || !ends.is_sorted_by(|earlier, later| earlier < later) {
+        if !ends.is_sorted_by(|earlier, later| earlier < later) {
             return Err(FeedError::Contents);
         }
-        Ok(Snapshot { log, at, chain, epochs, settings, issuers, cells })
+        let (cells, behind) = packing.unpack(at, packed)?;
+        Ok((Snapshot { log, at, chain, epochs, settings, issuers, cells }, behind))
     }
 }
 
@@ -304,7 +290,7 @@ struct WireStateHeader {
     forgotten: UnixSeconds,
     view: Option<WireContents>,
     #[serde(default)]
-    kept: u64,
+    kept: Packing,
     #[serde(default)]
     kept_forgotten: UnixSeconds,
 }

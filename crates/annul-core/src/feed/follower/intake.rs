@@ -132,12 +132,16 @@ impl Follower {
             return Ok(());
         }
         self.accept_place(&snapshot)?;
+        let place = Place { at: snapshot.at, chain: snapshot.chain };
+        let kept = self.writer.beyond(|at| snapshot.has(at));
+        // Of millions of cells a copy is made only where they are handed on.
+        let relayed = self.taken.is_some().then(|| snapshot.clone());
         let contents = ViewContents {
             position: snapshot.at,
-            settings: snapshot.settings.clone(),
-            issuers: snapshot.issuers.clone(),
-            cells: snapshot.cells.clone(),
-            kept: self.writer.beyond(|at| snapshot.has(at)),
+            settings: snapshot.settings,
+            issuers: snapshot.issuers,
+            cells: snapshot.cells,
+            kept,
             forgotten: UnixSeconds::default(),
         };
         match self.writer.replace(contents) {
@@ -148,20 +152,22 @@ impl Follower {
                 return Ok(());
             }
         }
-        self.place = Some(Place { at: snapshot.at, chain: snapshot.chain });
+        self.place = Some(place);
         if let (Some(trusted), Some(hash_key)) = (&mut self.trusted, self.next_hash_key.take()) {
             self.writer.set_hash_key(hash_key.clone());
             trusted.hash_key = hash_key;
         }
-        if self.fault.as_ref().is_some_and(|fault| fault.is_over_at(snapshot.at)) {
+        if self.fault.as_ref().is_some_and(|fault| fault.is_over_at(place.at)) {
             self.clear_fault();
         }
         self.needs_snapshot = false;
         self.behind_log = true;
         // Not a failure, but the next one needed soon after this one is to wait.
         self.snapshots.failed(LONGEST_BACKOFF, None, &mut self.draw, now.mono);
-        self.applied(snapshot.at, out);
-        self.hand_on(body, snapshot, Use::View);
+        self.applied(place.at, out);
+        if let Some(snapshot) = relayed {
+            self.hand_on(body, snapshot, Use::View);
+        }
         Ok(())
     }
 
