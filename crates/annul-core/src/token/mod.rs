@@ -13,10 +13,12 @@
 
 mod algorithm;
 mod claims;
+mod dpop;
 mod error;
 mod expect;
 mod facts;
 mod header;
+mod http_uri;
 mod introspectable;
 mod json;
 mod jwk;
@@ -34,10 +36,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use algorithm::Algorithm;
 pub use claims::{Claims, MAX_NAME};
+pub use dpop::{
+    MAX_PROOF, MAX_PROOF_AGE, MAX_PROOF_AHEAD, Nonce, PROOF_ALGORITHMS, PROOF_TYP, Proof, ProofError, ProofExpect,
+    access_token_hash,
+};
 pub use error::{Malformed, TokenError};
 pub use expect::{Expect, MAX_FUTURE};
 pub use facts::Facts;
 pub use header::{Header, Typ};
+pub use http_uri::{HttpUri, MAX_HTTP_URI};
 pub use introspectable::Introspectable;
 pub use json::MAX_DEPTH;
 pub use jwk::JwkError;

@@ -5,6 +5,7 @@
 
 mod claims;
 mod differential;
+mod dpop;
 mod form;
 mod keys;
 mod kinds;
