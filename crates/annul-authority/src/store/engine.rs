@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use super::verbs::{self, Snapshot, Txn};
 use super::{
     Answer, Appended, AuditFilter, Committed, CredentialChange, DeviceTimes, DueStep, Exposure, ExposureFilter,
-    FeedSnapshot, Genesis, IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogIn, LogState, LookupIdChange,
+    FeedSnapshot, FirstUse, Genesis, IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogIn, LogState, LookupIdChange,
     LookupIdChanged, MAX_PAGE, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SessionView, Store, StoreError,
-    TargetPlan,
+    TargetPlan, UseOnce,
 };
 use crate::model::{
     Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
@@ -301,6 +301,10 @@ impl<E: Engine> Store for E {
     fn remove_client(&self, act: Act, client_id: &str) -> Answer<'_, Appended> {
         let client_id = client_id.to_owned();
         self.write(move |txn| verbs::remove_client(txn, &act, &client_id))
+    }
+
+    fn use_once(&self, once: UseOnce) -> Answer<'_, FirstUse> {
+        self.write(move |txn| verbs::use_once(txn, &once))
     }
 
     fn note(&self, act: Act, target: Option<String>) -> Answer<'_, ()> {

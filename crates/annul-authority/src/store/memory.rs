@@ -113,6 +113,8 @@ struct State {
     replicas: OrdMap<(String, String), ReplicaStatus>,
     audit: OrdMap<u64, AuditEvent>,
     attempts: OrdMap<(String, String), Attempt>,
+    used: OrdMap<[u8; 32], UnixSeconds>,
+    used_by_until: OrdSet<(UnixSeconds, [u8; 32])>,
 }
 
 struct Kept {
@@ -291,6 +293,10 @@ impl Read for State {
     fn attempt(&self, key: &IdempotencyKey) -> Result<Option<Attempt>> {
         Ok(self.attempts.get(&(key.client.clone(), key.key.clone())).cloned())
     }
+
+    fn is_used(&self, key: &[u8; 32]) -> Result<bool> {
+        Ok(self.used.contains_key(key))
+    }
 }
 
 impl Write for State {
@@ -411,6 +417,14 @@ impl Write for State {
         Ok(())
     }
 
+    fn put_used(&mut self, key: &[u8; 32], until: UnixSeconds) -> Result<()> {
+        if let Some(before) = self.used.insert(*key, until) {
+            self.used_by_until.remove(&(before, *key));
+        }
+        self.used_by_until.insert((until, *key));
+        Ok(())
+    }
+
     fn prune(&mut self, horizon: &PruneHorizon, limit: usize) -> Result<Pruned> {
         let mut pruned = Pruned::default();
         let mut count = |removed: usize| {
@@ -470,6 +484,14 @@ impl Write for State {
             self.schedules.remove(id);
         }
         count(old.len());
+
+        let over = self.used_by_until.iter().take_while(|(until, _)| *until < horizon.entries);
+        let over: Vec<(UnixSeconds, [u8; 32])> = over.take(limit).copied().collect();
+        for (until, key) in &over {
+            self.used.remove(key);
+            self.used_by_until.remove(&(*until, *key));
+        }
+        count(over.len());
         Ok(pruned)
     }
 }

@@ -28,6 +28,7 @@ mod credentials;
 mod engine;
 mod error;
 mod memory;
+mod once;
 mod sqlite;
 pub(crate) mod tables;
 mod verbs;
@@ -51,6 +52,7 @@ pub use self::answers::{
 pub use self::credentials::{CredentialChange, DeviceTimes, Holder, LogIn, LookupIdChange, LookupIdChanged};
 pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
+pub use self::once::{FirstUse, UseOnce};
 pub use self::sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use self::verbs::with_group_claim;
 use crate::model::{
@@ -307,6 +309,11 @@ pub trait Store: Send + Sync {
     /// Removes a client and revokes the tokens it holds as itself: `subject_client now access`.
     /// Sessions that it opened for users live on.
     fn remove_client(&self, act: Act, client_id: &str) -> Answer<'_, Appended>;
+
+    /// Takes an id that may be used once: [`FirstUse::Fresh`] for the first that asks, for whoever asks
+    /// again [`FirstUse::Used`], of two at once for one of them. Durable like every other verb, and
+    /// remembered at least until the time given is over.
+    fn use_once(&self, once: UseOnce) -> Answer<'_, FirstUse>;
 
     // Audit and clean-up.
 

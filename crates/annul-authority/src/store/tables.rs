@@ -79,6 +79,8 @@ pub(crate) trait Read {
 
     fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>>;
     fn attempt(&self, key: &IdempotencyKey) -> Result<Option<Attempt>>;
+    /// Whether an id that may be used once was, by its hash.
+    fn is_used(&self, key: &[u8; 32]) -> Result<bool>;
 }
 
 /// Rows inside a writing transaction. `put` inserts or replaces.
@@ -115,6 +117,7 @@ pub(crate) trait Write: Read {
     /// The event's id is given by the store.
     fn put_audit(&mut self, event: &AuditEvent) -> Result<()>;
     fn put_attempt(&mut self, key: &IdempotencyKey, attempt: &Attempt) -> Result<()>;
+    fn put_used(&mut self, key: &[u8; 32], until: UnixSeconds) -> Result<()>;
 
     /// Removes rows that lie behind the horizon, each kind up to `limit`.
     fn prune(&mut self, horizon: &PruneHorizon, limit: usize) -> Result<Pruned>;
@@ -172,7 +175,8 @@ pub(crate) const CLOCK_ERROR: u64 = 2 * 60 * 60;
 /// Before when rows of each kind may go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PruneHorizon {
-    /// Entries whose untils lie before this second, and sessions that expired before it.
+    /// Entries whose untils lie before this second, sessions that expired before it, and ids used once
+    /// that could be accepted up to a second before it.
     pub(crate) entries: UnixSeconds,
     /// Lines committed before this. The last line always stays.
     pub(crate) lines: UnixMillis,

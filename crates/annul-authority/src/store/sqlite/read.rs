@@ -271,4 +271,8 @@ impl Read for Rows<'_> {
             Ok(Attempt { request: row.get(0)?, time: millis(row.get(1)?), outcome: row.get(2)? })
         })
     }
+
+    fn is_used(&self, key: &[u8; 32]) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM used_once WHERE id = ?1", [key], |_| Ok(()))?.is_some())
+    }
 }

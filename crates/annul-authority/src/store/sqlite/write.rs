@@ -3,7 +3,7 @@
 use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::record::HashedCell;
 use annul_core::target::{Target, TargetHash};
-use annul_core::time::UnixMillis;
+use annul_core::time::{UnixMillis, UnixSeconds};
 use rusqlite::{Params, params};
 
 use super::failure::failed;
@@ -222,6 +222,11 @@ impl Write for Rows<'_> {
         .map(drop)
     }
 
+    fn put_used(&mut self, key: &[u8; 32], until: UnixSeconds) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO used_once (id, until) VALUES (?1, ?2)";
+        self.run(sql, params![key, Number(until.0)]).map(drop)
+    }
+
     fn prune(&mut self, horizon: &PruneHorizon, limit: usize) -> Result<Pruned> {
         let entries = Number(horizon.entries.0);
         let most = Number(limit as u64);
@@ -255,6 +260,11 @@ impl Write for Rows<'_> {
                 "DELETE FROM schedule WHERE id IN (SELECT id FROM schedule \
                  WHERE due_millis IS NULL AND last_millis < ?1 ORDER BY last_millis LIMIT ?2)",
                 params![Number(horizon.schedules.0), most],
+            )?,
+            self.run(
+                "DELETE FROM used_once WHERE id IN \
+                 (SELECT id FROM used_once WHERE until < ?1 ORDER BY until LIMIT ?2)",
+                params![entries, most],
             )?,
         ];
         Ok(Pruned {
