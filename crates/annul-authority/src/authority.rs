@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::error::VerbError;
 use crate::known_clients::KnownClients;
 use crate::own_view::{OwnLog, OwnView};
+use crate::secrets::nonces::Nonces;
 use crate::secrets::passwords::PasswordQueue;
 use crate::secrets::sealing::MasterKey;
 use crate::secrets::subject_key::SubjectSecret;
@@ -67,6 +68,7 @@ struct Inner {
     passwords: PasswordQueue,
     /// The secrets of foreign issuers, by `iss`.
     secrets: BTreeMap<String, KeySet>,
+    dpop_nonces: Nonces,
     /// Woken when a schedule was made.
     scheduled: tokio::sync::Notify,
     /// When sessions were last used, not yet in the store.
@@ -158,6 +160,7 @@ impl Authority {
             clients: KnownClients::new(store.as_ref()),
             own_view,
             own_log: Mutex::new(Some(own_log)),
+            dpop_nonces: Nonces::new(&master),
             store,
             clock,
             master,
@@ -285,6 +288,11 @@ impl Authority {
     /// What stands in a subject's tokens for its credential.
     pub(crate) fn credential_fingerprint(&self, subject: &str, credential: &str) -> String {
         self.inner.master.credential_fingerprint(subject, credential)
+    }
+
+    /// The nonces of DPoP proofs.
+    pub(crate) fn dpop_nonces(&self) -> &Nonces {
+        &self.inner.dpop_nonces
     }
 
     pub(crate) fn passwords(&self) -> &PasswordQueue {

@@ -9,6 +9,7 @@ use annul_core::target::TargetError;
 use annul_core::time::UnixSeconds;
 use annul_core::token::{JwkError, TokenError};
 
+use crate::model::GrantType;
 use crate::secrets::sealing::SealError;
 use crate::secrets::signing::SigningError;
 use crate::store::{Refused, StoreError};
@@ -128,6 +129,24 @@ pub enum VerbError {
     /// The client's id and secret do not belong together.
     #[error("client id and secret do not match")]
     InvalidClient,
+    /// A client's assertion is signed by its key and not good otherwise.
+    #[error("the client assertion was refused: {why}")]
+    ClientAssertion {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A client gets tokens bound to a key that signs proofs, and none came.
+    #[error("the client gets tokens bound to a DPoP key only, and no proof came; no token was issued")]
+    DpopProofRequired,
+    /// A client gets tokens bound to its certificate, and none came.
+    #[error("the client gets tokens bound to its certificate only, and none came; no token was issued")]
+    CertificateRequired,
+    /// A client asks for a token by a grant that it was not registered for.
+    #[error("the client was not registered for the grant {}; no token was issued", .grant.name())]
+    GrantNotAllowed {
+        /// The grant.
+        grant: GrantType,
+    },
     /// The client lacks a scope.
     #[error("the client lacks the scope {scope}")]
     InsufficientScope {
@@ -322,6 +341,20 @@ impl VerbError {
             }
             Self::InvalidCredentials => ("invalid_credentials", Unauthorised, "check name and password"),
             Self::InvalidClient => ("invalid_client", Unauthorised, "check client id and secret"),
+            Self::ClientAssertion { .. } => (
+                "invalid_client",
+                Unauthorised,
+                "make a new assertion for each request, with the issuer as its audience and at most ten minutes of life",
+            ),
+            Self::DpopProofRequired => ("invalid_dpop_proof", Invalid, "send a DPoP proof with the request"),
+            Self::CertificateRequired => (
+                "certificate_required",
+                Invalid,
+                "make the TLS connection with the client's certificate, and send no proof",
+            ),
+            Self::GrantNotAllowed { .. } => {
+                ("unauthorized_client", Invalid, "use a client whose grant_types name the grant")
+            }
             Self::InsufficientScope { .. } => ("insufficient_scope", Forbidden, "use a client that has the scope"),
             Self::InvalidScope { .. } => ("invalid_scope", Invalid, "ask for scopes the client was created with"),
             Self::LastAdmin { .. } => ("last_admin", Conflict, "create another client with annul.admin first"),

@@ -71,12 +71,18 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::model::Act;
+    use crate::model::{Act, ClientMetadata};
     use crate::store::conformance::genesis;
     use crate::store::{Limits, MemoryStore};
 
     fn record(id: &str) -> ClientRecord {
-        ClientRecord { client_id: id.to_owned(), secret_hash: vec![1], scopes: Vec::new(), created: UnixMillis(0) }
+        ClientRecord {
+            client_id: id.to_owned(),
+            secret_hash: vec![1],
+            scopes: Vec::new(),
+            created: UnixMillis(0),
+            metadata: ClientMetadata::default(),
+        }
     }
 
     async fn store_with_log() -> MemoryStore {

@@ -4,9 +4,11 @@
 
 pub mod authority;
 mod caller;
+pub mod client_certificate;
 pub mod clock;
 pub mod config;
 pub mod connections;
+mod distinguished_name;
 pub mod error;
 pub mod feed;
 pub mod http;

@@ -17,12 +17,14 @@
 //! ```
 
 mod error;
+mod network;
 mod secrets;
 mod sources;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use annul_core::token::HttpUri;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{MAX_GROUPS, RecordFields};
@@ -30,6 +32,7 @@ use crate::setup::TokenKey;
 use crate::span::Span;
 
 pub use error::ConfigError;
+pub use network::Network;
 pub use secrets::{Encoding, IssuersConfig, SecretConfig};
 pub use sources::Sources;
 use sources::{read_file, refuse_odd_secrets, refuse_unknown, set};
@@ -76,8 +79,36 @@ pub struct ServerConfig {
     /// How clients reach the server, when that is not the address it listens on: the endpoints in
     /// `/.well-known` begin with it.
     pub public_url: Option<String>,
+    /// The certificates as PEM by which clients' certificates are verified. With it the TLS server asks
+    /// for one, and goes on without.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Take the client's certificate from the header `Client-Cert` (RFC 9440) of `trusted_proxies`.
+    pub client_cert_header: bool,
+    /// Addresses and networks of proxies that end TLS in front of the server and verify certificates.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether DPoP proofs need a nonce of ours: `off` or `required`.
+    pub dpop_nonce: DpopNonce,
     /// How long requests in flight may take after a signal to stop; then connections are closed.
     pub drain: Span,
+}
+
+impl ServerConfig {
+    /// Whether a client's certificate can come in at all.
+    #[must_use]
+    pub const fn takes_client_certificates(&self) -> bool {
+        self.tls_client_ca.is_some() || self.client_cert_header
+    }
+}
+
+/// Whether DPoP proofs need a nonce.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DpopNonce {
+    /// They do not: one round trip, and a proof made in advance is good within its minute.
+    #[default]
+    Off,
+    /// They do: a client asks once for a nonce every two minutes, and none of its proofs is older.
+    Required,
 }
 
 /// `[store]`
@@ -220,6 +251,10 @@ impl Default for ServerConfig {
             tls_key: None,
             allow_insecure: false,
             public_url: None,
+            tls_client_ca: None,
+            client_cert_header: false,
+            trusted_proxies: Vec::new(),
+            dpop_nonce: DpopNonce::Off,
             drain: Span::seconds(10),
         }
     }
@@ -354,6 +389,21 @@ impl Config {
         if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
             return refuse("server.tls_cert", "tls_cert and tls_key are given together");
         }
+        if self.server.tls_client_ca.is_some() && !self.has_tls() {
+            return refuse(
+                "server.tls_client_ca",
+                "it asks for certificates on TLS connections: give tls_cert and tls_key",
+            );
+        }
+        if self.server.client_cert_header && self.server.trusted_proxies.is_empty() {
+            return refuse(
+                "server.client_cert_header",
+                "it is believed from server.trusted_proxies only, and there are none",
+            );
+        }
+        if self.server.public_url.as_deref().is_some_and(|url| HttpUri::parse(url).is_none()) {
+            return refuse("server.public_url", "it is an http or https address");
+        }
         if self.issuers.secrets.iter().any(|secret| secret.issuer == self.tokens.issuer) {
             return refuse("issuers.secrets", "the authority's own tokens are signed by keys that only it has");
         }
@@ -375,6 +425,7 @@ impl Config {
         full.server.tls_cert = Some(PathBuf::new());
         full.server.tls_key = Some(PathBuf::new());
         full.server.public_url = Some(String::new());
+        full.server.tls_client_ca = Some(PathBuf::new());
         full.keys.master_key = Some(PathBuf::new());
         full.issuers.secrets = vec![SecretConfig::sample()];
         toml::Table::try_from(&full).expect("the configuration holds only strings, numbers, booleans and arrays")
@@ -496,6 +547,11 @@ mod tests {
             ("sessions.idle", "0s"),
             ("server.tls_cert", "cert.pem"),
             ("server.allow_insecure", "yes"),
+            ("server.tls_client_ca", "ca.pem"),
+            ("server.client_cert_header", "true"),
+            ("server.trusted_proxies", "10.0.0.1/8"),
+            ("server.public_url", "auth.example"),
+            ("server.dpop_nonce", "sometimes"),
             ("limits.body", "1"),
             ("limits.issue", "many"),
             ("store.kind", "oracle"),

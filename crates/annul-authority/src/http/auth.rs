@@ -118,25 +118,6 @@ impl<S: Needs> FromRequestParts<App> for Allowed<S> {
     }
 }
 
-/// A caller that is known, whatever its scopes. Its handler judges them.
-#[derive(Debug)]
-pub struct Known {
-    /// The caller.
-    pub client: AuthenticatedClient,
-    /// The id of its request.
-    pub request_id: String,
-}
-
-impl FromRequestParts<App> for Known {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let client = authenticate(parts, app).await?;
-        app.limits.admit_client(&client.client_id, Scope::Issue)?;
-        Ok(Self { client, request_id: request_id(parts) })
-    }
-}
-
 /// A caller without a credential, let in by its address.
 #[derive(Clone, Debug)]
 pub struct Anonymous {
@@ -166,27 +147,29 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<AuthenticatedClient, P
         Ok(None) => Err(Problem::new(Code::InvalidClient, "the request has no Authorization header")),
         Err(problem) => Err(problem),
     };
-    match known {
-        Err(problem) if problem.code() == Code::InvalidClient => {
-            app.metrics.refused_credential();
-            app.limits.admit_anonymous(address(parts))?;
-            Err(problem)
-        }
-        other => other,
+    counted(known, parts, app)
+}
+
+/// Counts a caller that did not prove who it is against its address.
+pub(super) fn counted<T>(known: Result<T, Problem>, parts: &Parts, app: &App) -> Result<T, Problem> {
+    if known.as_ref().is_err_and(|problem| problem.code() == Code::InvalidClient) {
+        app.metrics.refused_credential();
+        app.limits.admit_anonymous(address(parts))?;
     }
+    known
 }
 
 /// A client's id and secret as they were sent.
-struct Credentials {
-    id: String,
-    secret: Zeroizing<String>,
+pub(super) struct Credentials {
+    pub(super) id: String,
+    pub(super) secret: Zeroizing<String>,
 }
 
 /// Bytes an Authorization header may have: a client's id and secret have a few hundred.
 const MAX_AUTHORIZATION: usize = 4096;
 
 /// Reads `Authorization: Basic`; `None` when there is no such header.
-fn basic(headers: &HeaderMap) -> Result<Option<Credentials>, Problem> {
+pub(super) fn basic(headers: &HeaderMap) -> Result<Option<Credentials>, Problem> {
     let unreadable = || Problem::new(Code::InvalidClient, "the Authorization header is not readable as HTTP Basic");
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -234,13 +217,13 @@ pub fn form_decode(encoded: &[u8]) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn address(parts: &Parts) -> IpAddr {
+pub(super) fn address(parts: &Parts) -> IpAddr {
     // Absent only when the router is called without a connection, as some tests do.
     let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
 }
 
-fn request_id(parts: &Parts) -> String {
+pub(super) fn request_id(parts: &Parts) -> String {
     parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default()
 }
 

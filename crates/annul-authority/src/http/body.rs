@@ -131,12 +131,10 @@ impl FormBody {
     }
 }
 
-impl FromRequest<App> for FormBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        if !is_media_type(&parts.headers, "application/x-www-form-urlencoded") {
+impl FormBody {
+    /// Reads the form of a request with these headers.
+    pub(super) async fn read(headers: &HeaderMap, body: Body, app: &App) -> Result<Self, Problem> {
+        if !is_media_type(headers, "application/x-www-form-urlencoded") {
             return Err(Problem::new(Code::MediaTypeUnsupported, "the body must be application/x-www-form-urlencoded"));
         }
         Self::parse(&read(body, app.config.limits.body as usize, app.config.limits.request.0).await?)

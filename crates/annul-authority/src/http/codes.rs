@@ -62,6 +62,14 @@ codes! {
         "Ask for scopes the client has."
     GrantUnsupported "unsupported_grant_type" 400 "That grant type is not offered"
         "Use one that /.well-known/oauth-authorization-server lists."
+    GrantNotAllowed "unauthorized_client" 400 "The client was not registered for the grant"
+        "Use a client whose grant_types name it."
+    DpopProofInvalid "invalid_dpop_proof" 400 "The DPoP proof is missing or not right for this request"
+        "Make a new proof for each request, for its method and its public address; the detail says what is wrong."
+    DpopNonceNeeded "use_dpop_nonce" 400 "The DPoP proof needs a nonce of ours"
+        "Make a new proof with the nonce of the DPoP-Nonce header."
+    CertificateRequired "certificate_required" 400 "The client's tokens are bound to a certificate, and none came"
+        "Make the TLS connection with the client's certificate."
     TargetInvalid "target_invalid" 400 "A text is not a target"
         "Write kind:name, such as subject:alice; inside a part write / as %2F and = as %3D."
     NothingNamed "nothing_named" 400 "A revocation names neither targets nor a token, or both"
@@ -141,7 +149,7 @@ codes! {
     TooManyTargets "too_many_targets" 400 "The token has more targets than are looked up"
         "Issue it with fewer values in the claims that are targets; 64 is the most."
     InvalidClient "invalid_client" 401 "The caller did not prove who it is"
-        "Send HTTP Basic with a client's id and secret, each form-encoded."
+        "Send HTTP Basic with a client's id and secret, each form-encoded; under /oauth2 also as the client registered."
     InvalidCredentials "invalid_credentials" 401 "Name and password do not match"
         "Check both; the answer is the same for an unknown name."
     TokenRequired "token_required" 401 "The request has no access token"
@@ -304,7 +312,9 @@ impl Code {
         match self {
             Self::ScopeInvalid => "invalid_scope",
             Self::GrantUnsupported => "unsupported_grant_type",
-            Self::InsufficientScope => "unauthorized_client",
+            Self::InsufficientScope | Self::GrantNotAllowed => "unauthorized_client",
+            Self::DpopProofInvalid => "invalid_dpop_proof",
+            Self::DpopNonceNeeded => "use_dpop_nonce",
             Self::SessionRevoked | Self::SubjectBlocked => "invalid_grant",
             _ => match self.status() {
                 401 => "invalid_client",

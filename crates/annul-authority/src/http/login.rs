@@ -12,21 +12,23 @@ use super::auth::Anonymous;
 use super::body::JsonBody;
 use super::codes::Code;
 use super::confirm::{self, RevocationAnswer};
+use super::dpop::ProvenKey;
 use super::problem::Problem;
 use crate::verbs::accounts::LoginRequest;
 use crate::verbs::sessions::TokenAnswer;
 use crate::verbs::tokens::LogoutRequest;
 
-/// Opens a session for a built-in account.
+/// Opens a session for a built-in account, bound to the key of a DPoP proof where one is sent.
 #[utoipa::path(post, path = "/v1/login", tag = "login", request_body = LoginRequest,
     responses((status = 200, body = TokenAnswer)))]
 pub async fn login(
     State(app): State<App>,
     caller: Anonymous,
+    ProvenKey(proof): ProvenKey,
     body: JsonBody<LoginRequest>,
 ) -> Result<Json<TokenAnswer>, Problem> {
     admit(&app, caller.address, &body.value)?;
-    let answer = app.authority.login(body.value).await?;
+    let answer = app.authority.login_with_key(body.value, proof).await?;
     app.metrics.issued("login");
     Ok(Json(answer))
 }

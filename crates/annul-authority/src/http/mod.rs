@@ -8,12 +8,15 @@ pub mod accounts;
 pub mod audit;
 pub mod auth;
 pub mod body;
+pub mod certificate;
+pub mod client_auth;
 pub mod clients;
 pub mod codes;
 pub mod confirm;
 pub mod credentials;
 pub mod devices;
 pub mod doctor;
+pub mod dpop;
 pub mod feed;
 pub mod health;
 pub mod issuers;
@@ -23,6 +26,7 @@ pub mod login;
 pub mod oauth;
 pub mod openapi;
 pub mod problem;
+pub mod proofs_seen;
 pub mod revocations;
 pub mod sessions;
 pub mod settings;
@@ -47,6 +51,7 @@ use crate::feed::Feed;
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;
 use limits::Limits;
+use proofs_seen::ProofsSeen;
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -66,6 +71,8 @@ pub struct Shared {
     pub config: Config,
     /// The lanes.
     pub limits: Limits,
+    /// The DPoP proofs that came in this minute.
+    pub proofs_seen: ProofsSeen,
     /// The counters.
     pub metrics: Metrics,
     /// Set when the server stops taking work, so that readiness says so.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::auth::{Allowed, Known, Read};
-use super::body::FormBody;
+use super::auth::{Read, Scope};
+use super::client_auth::{OAuthRequest, TokenRequest};
 use super::codes::Code;
 use super::problem::Problem;
 use crate::verbs::tokens::{ClientToken, Introspection};
@@ -37,15 +37,17 @@ pub struct IntrospectionForm {
 #[utoipa::path(post, path = "/oauth2/token", tag = "oauth2",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = ClientToken)), security(("client" = [])))]
-pub async fn token(State(app): State<App>, known: Known, form: FormBody) -> Result<Json<ClientToken>, Problem> {
-    one_credential(&known.client.client_id, &form)?;
+pub async fn token(
+    State(app): State<App>,
+    TokenRequest(OAuthRequest { client, form, .. }): TokenRequest,
+) -> Result<Json<ClientToken>, Problem> {
     match form.get("grant_type") {
         Some("client_credentials") => {}
         Some(_) => return Err(Problem::new(Code::GrantUnsupported, "only client_credentials is offered")),
         None => return Err(Problem::new(Code::RequestInvalid, "grant_type is missing")),
     }
     let audience = form.get("audience").map(str::to_owned).into_iter().collect();
-    let answer = app.authority.client_credentials(&known.client, form.get("scope"), audience).await?;
+    let answer = app.authority.client_credentials(&client, form.get("scope"), audience).await?;
     app.metrics.issued("client_credentials");
     Ok(Json(answer))
 }
@@ -57,23 +59,9 @@ pub async fn token(State(app): State<App>, known: Known, form: FormBody) -> Resu
     responses((status = 200, body = Introspection)), security(("client" = ["annul.read"])))]
 pub async fn introspect(
     State(app): State<App>,
-    allowed: Allowed<Read>,
-    form: FormBody,
+    OAuthRequest { client, form, .. }: OAuthRequest<Read>,
 ) -> Result<Json<Introspection>, Problem> {
-    one_credential(&allowed.client.client_id, &form)?;
+    client.require(Scope::Read.name())?;
     let token = form.get("token").ok_or_else(|| Problem::new(Code::RequestInvalid, "token is missing"))?;
     Ok(Json(app.authority.introspect(token).await?))
-}
-
-/// RFC 6749 §2.3: a client uses one way to authenticate in each request.
-fn one_credential(client_id: &str, form: &FormBody) -> Result<(), Problem> {
-    if form.get("client_secret").is_some() || form.get("client_assertion").is_some() {
-        return Err(Problem::new(Code::RequestAmbiguous, "the client authenticates by header and by form at once"));
-    }
-    match form.get("client_id") {
-        Some(id) if id != client_id => {
-            Err(Problem::new(Code::RequestAmbiguous, "client_id names another client than the header"))
-        }
-        _ => Ok(()),
-    }
 }

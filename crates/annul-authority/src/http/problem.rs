@@ -18,6 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::codes::Code;
+use super::dpop::DPOP_NONCE;
 use crate::error::{ErrorKind, VerbError};
 use crate::store::StoreError;
 
@@ -29,6 +30,7 @@ pub struct Problem {
     hint: &'static str,
     detail: String,
     retry_after: Option<u64>,
+    dpop_nonce: Option<String>,
     extra: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -44,6 +46,7 @@ impl Problem {
             hint: code.hint(),
             detail: detail.into(),
             retry_after,
+            dpop_nonce: None,
             extra: serde_json::Map::new(),
         }
     }
@@ -52,6 +55,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    /// The same problem with a nonce for the caller's next DPoP proof (RFC 9449 §8).
+    #[must_use]
+    pub fn with_dpop_nonce(mut self, nonce: String) -> Self {
+        self.dpop_nonce = Some(nonce);
         self
     }
 
@@ -97,6 +107,9 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(nonce) = self.dpop_nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok()) {
+            headers.insert(DPOP_NONCE, nonce);
         }
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

@@ -4,6 +4,7 @@
 //! a row of the store; what is added to them later needs a default.
 
 mod bound;
+mod client;
 mod groups;
 mod record_fields;
 mod revocation;
@@ -22,6 +23,7 @@ use serde_json::{Map, Value};
 pub type Claims = Map<String, Value>;
 
 pub use self::bound::VerifierBound;
+pub use self::client::{AuthMethod, ClientMetadata, ClientRecord, GrantType};
 pub use self::groups::{GROUP_CLAIM, Groups, MAX_GROUPS};
 pub use self::record_fields::RecordFields;
 pub use self::revocation::{NewRevocation, StoredRevocation};
@@ -41,19 +43,6 @@ pub struct Account {
     pub subject: String,
     /// The argon2id hash in PHC form.
     pub password: String,
-    /// When it was made.
-    pub created: UnixMillis,
-}
-
-/// A client that may call the authority.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientRecord {
-    /// Its id.
-    pub client_id: String,
-    /// A hash of its secret; the secret itself is shown once and never kept.
-    pub secret_hash: Vec<u8>,
-    /// What it may do.
-    pub scopes: Vec<String>,
     /// When it was made.
     pub created: UnixMillis,
 }

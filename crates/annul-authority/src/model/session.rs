@@ -101,6 +101,15 @@ impl ProofKey {
             Self::Jwk(thumbprint) | Self::Certificate(thumbprint) => thumbprint,
         }
     }
+
+    /// How a token bound to this key, or to none, is presented: its `token_type` (RFC 9449 §5).
+    #[must_use]
+    pub const fn token_type(bound_to: Option<&Self>) -> &'static str {
+        match bound_to {
+            Some(Self::Jwk(_)) => "DPoP",
+            Some(Self::Certificate(_)) | None => "Bearer",
+        }
+    }
 }
 
 /// Where a session came from: another issuer's session, else its subject.

@@ -1,6 +1,7 @@
 //! What must not be read: keys and how they sign, the master key that seals them, passwords, client
 //! secrets, and the files they lie in.
 
+pub mod nonces;
 pub mod passwords;
 pub(crate) mod private_file;
 pub(crate) mod random;

@@ -142,6 +142,11 @@ impl MasterKey {
         URL_SAFE_NO_PAD.encode(&hasher.finalize().as_bytes()[..16])
     }
 
+    /// A key for one purpose, which tells nothing of this one or of another purpose's.
+    pub(super) fn derived(&self, purpose: &'static str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(purpose, &*self.bytes))
+    }
+
     fn cipher(&self) -> RandomizedNonceKey {
         RandomizedNonceKey::new(&AES_256_GCM, &*self.bytes).expect("AES-256 takes the 32 bytes a master key has")
     }

@@ -10,20 +10,18 @@
 mod error;
 mod notice;
 mod secrets;
+mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum_server::Handle;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 
 use crate::authority::{Authority, FirstSettings, IssuerSecret, Setup};
@@ -32,6 +30,7 @@ use crate::config::{Config, SecretConfig, StoreKind};
 use crate::connections::Bounded;
 use crate::feed::{Feed, FeedOptions};
 use crate::http::limits::Limits;
+use crate::http::proofs_seen::ProofsSeen;
 use crate::http::{self, App, Shared};
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;
@@ -40,6 +39,7 @@ use crate::store::{self, MemoryStore, SqliteOptions, SqliteStore, Store};
 
 pub use error::ServeError;
 pub use notice::Notice;
+use tls::TlsAcceptor;
 
 /// Serves until `shutdown` ends, then lets requests in flight finish for `server.drain`.
 ///
@@ -122,7 +122,7 @@ impl Server {
         let listener = bind(config.server.listen)?;
         let local =
             listener.local_addr().map_err(|error| ServeError::Listen { listen: config.server.listen, error })?;
-        let tls = tls(&config)?;
+        let tls = tls::configured(&config)?;
 
         let setup = setup(&config)?;
 
@@ -146,6 +146,7 @@ impl Server {
         let app = App::new(Shared {
             base_url: config.server.public_url.clone().unwrap_or_else(|| url.clone()),
             limits: Limits::new(&config.limits),
+            proofs_seen: ProofsSeen::default(),
             metrics: Metrics::new(),
             stopping: AtomicBool::new(false),
             authority: authority.clone(),
@@ -271,29 +272,8 @@ fn spawn_server(
     let bounded = Bounded::new(app.config.limits.connections);
     Ok(match tls {
         None => tokio::spawn(server.acceptor(bounded).serve(service)),
-        Some(tls) => tokio::spawn(server.acceptor(RustlsAcceptor::new(tls).acceptor(bounded)).serve(service)),
+        Some(tls) => tokio::spawn(server.acceptor(TlsAcceptor::new(bounded, tls)).serve(service)),
     })
-}
-
-fn tls(config: &Config) -> Result<Option<RustlsConfig>, ServeError> {
-    let (Some(cert), Some(key)) = (&config.server.tls_cert, &config.server.tls_key) else { return Ok(None) };
-    let unusable = |path: &Path, detail: String| ServeError::Tls { path: path.to_owned(), detail };
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unusable(cert, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(unusable(cert, "it holds no certificate".to_owned()));
-    }
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(cert, error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key_der)
-        .map_err(|error| unusable(key, error.to_string()))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(RustlsConfig::from_config(Arc::new(server))))
 }
 
 async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<dyn Store>, ServeError> {

@@ -14,6 +14,7 @@ mod lifts;
 mod log;
 mod lookup_ids;
 mod names;
+mod once;
 mod races;
 mod schedules;
 mod sessions;
@@ -31,14 +32,14 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 
 pub use self::{
-    credentials::*, devices::*, entries::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, races::*,
+    credentials::*, devices::*, entries::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, once::*, races::*,
     schedules::*, sessions::*, subjects::*, until::*,
 };
 use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{
-    Act, Claims, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation, NewSession,
-    ProofKey, SessionStatus,
+    Act, Claims, ClientMetadata, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation,
+    NewSession, ProofKey, SessionStatus,
 };
 
 /// The log's issuer in the suite.
@@ -233,6 +234,9 @@ macro_rules! store_conformance {
             groups_begin_when_every_token_names_its_group
             groups_that_end_leave_their_claim_until_no_watermark_counts
             keys_of_subjects_change_with_the_entry_that_says_so
+            an_id_is_used_once_in_its_realm
+            of_two_who_use_an_id_at_once_one_is_first
+            a_used_id_is_forgotten_only_when_nothing_with_it_can_be_accepted
         }
     };
     ($bench:expr => $($claim:ident)+) => {
@@ -287,6 +291,7 @@ pub(super) fn client(client_id: &str) -> ClientRecord {
         secret_hash: vec![5; 32],
         scopes: vec!["annul.admin".to_owned()],
         created: START,
+        metadata: ClientMetadata::default(),
     }
 }
 

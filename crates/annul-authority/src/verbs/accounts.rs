@@ -5,10 +5,11 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::{Thing, VerbError};
-use crate::model::Account;
+use crate::model::{Account, ProofKey};
 use crate::secrets::secret::Secret;
 use crate::store::{CredentialChange, Holder, LogIn, MAX_PAGE};
 use crate::verbs::bounds;
+use crate::verbs::oauth_clients::OAuthClient;
 use crate::verbs::revocations::{Revoked, Wait};
 use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
 use crate::verbs::tokens::CANARY;
@@ -54,6 +55,10 @@ pub struct LoginRequest {
     /// Its password.
     #[schema(value_type = String)]
     pub password: Secret,
+    /// The public client that the session belongs to; `annul.login`, which is there without being
+    /// registered, unless named.
+    #[serde(default)]
+    pub client_id: Option<String>,
     /// The device it happens on.
     #[serde(default)]
     pub device: Option<DeviceBody>,
@@ -106,6 +111,16 @@ impl Authority {
     /// Logs in with name and password: opens a session and issues its first token. A name that does
     /// not exist takes as long as a wrong password.
     pub async fn login(&self, request: LoginRequest) -> Result<TokenAnswer, VerbError> {
+        self.login_with_key(request, None).await
+    }
+
+    /// The same, for a session whose tokens are bound to the key that the request proved to hold.
+    pub async fn login_with_key(
+        &self,
+        request: LoginRequest,
+        proof: Option<ProofKey>,
+    ) -> Result<TokenAnswer, VerbError> {
+        let client = self.login_client(request.client_id.as_deref(), proof).await?;
         let Some(account) = self.prove(&request.username, request.password).await? else {
             return Err(self.not_proven("login.failed").await?);
         };
@@ -113,10 +128,11 @@ impl Authority {
         let caller = Caller::subject(&account.subject);
         let open = OpenSession {
             subject: account.subject,
-            client_id: Some(LOGIN_CLIENT.to_owned()),
+            client_id: Some(client.client_id),
             audience: request.audience,
             device: request.device,
             scope: request.scope,
+            confirmation: client.proof,
             ..OpenSession::default()
         };
         let session = self.new_session(&caller, open).await?;
@@ -126,6 +142,17 @@ impl Authority {
         let login = LogIn { username: account.username, proven: account.password, fingerprint, session };
         let opened = self.store().log_in(caller.act("session.open", None), login).await?;
         self.first_token(opened).await
+    }
+
+    /// The public client that a login names, with the key that its request proved to hold.
+    async fn login_client(&self, id: Option<&str>, proof: Option<ProofKey>) -> Result<OAuthClient, VerbError> {
+        let client = self.public_client(id.unwrap_or(LOGIN_CLIENT)).await.map_err(|error| match error {
+            VerbError::InvalidClient => {
+                VerbError::Invalid { member: "client_id", why: "names no public client".to_owned() }
+            }
+            error => error,
+        })?;
+        client.bound_to(proof)
     }
 
     /// An account.

@@ -8,17 +8,17 @@ use std::collections::BTreeSet;
 use annul_core::time::UnixMillis;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::ClientRecord;
+use crate::model::{ClientMetadata, ClientRecord};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::verbs::accounts::LOGIN_CLIENT;
 use crate::verbs::bounds;
+pub use crate::verbs::client_metadata::ClientRequest;
 use crate::verbs::tokens::CANARY;
 
 /// The client that the first start makes.
@@ -50,17 +50,6 @@ impl AuthenticatedClient {
     }
 }
 
-/// A client to be made.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClientRequest {
-    /// Its id.
-    pub client_id: String,
-    /// What it may do: `annul.issue`, `annul.revoke`, `annul.read`, `annul.follow`, `annul.admin`,
-    /// and scopes of your own for the tokens it gets at `/oauth2/token`.
-    pub scopes: Vec<String>,
-}
-
 /// A client that was made. The secret is shown this once.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ClientSecretAnswer {
@@ -68,9 +57,13 @@ pub struct ClientSecretAnswer {
     pub client_id: String,
     /// What it may do.
     pub scopes: Vec<String>,
-    /// Its secret.
-    #[schema(value_type = String)]
-    pub client_secret: Secret,
+    /// Its secret; none for a client that proves itself in another way.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
+    /// How it proves itself, and what its tokens are like.
+    #[serde(flatten)]
+    pub metadata: ClientMetadata,
 }
 
 /// A client.
@@ -82,6 +75,9 @@ pub struct ClientItem {
     pub scopes: Vec<String>,
     /// When it was made (Unix seconds).
     pub created: u64,
+    /// How it proves itself, and what its tokens are like.
+    #[serde(flatten)]
+    pub metadata: ClientMetadata,
 }
 
 /// The clients, by id.
@@ -94,18 +90,9 @@ pub struct ClientList {
 impl Authority {
     /// The client with this id, if the secret is its own. An unknown id takes the same path.
     pub async fn authenticate_client(&self, client_id: &str, secret: &str) -> Result<AuthenticatedClient, VerbError> {
-        let record = self.clients().find(self.store().as_ref(), client_id).await?;
-        let nobody = [0; 32];
-        let expected = record.as_ref().map_or(nobody.as_slice(), |record| &record.secret_hash);
-        let given = secret_hash(secret);
-        let matches = bool::from(given.as_slice().ct_eq(expected));
-        match record {
-            Some(record) if matches => {
-                let scopes = record.scopes.iter().cloned().collect();
-                Ok(AuthenticatedClient { client_id: record.client_id.clone(), scopes })
-            }
-            _ => Err(VerbError::InvalidClient),
-        }
+        let record = self.proven_by_secret(client_id, secret).await?;
+        let scopes = record.scopes.iter().cloned().collect();
+        Ok(AuthenticatedClient { client_id: record.client_id.clone(), scopes })
     }
 
     /// Makes a client. Its id can be no account's name, so that no user can pass for a machine.
@@ -122,13 +109,20 @@ impl Authority {
             let why = "is the authority's own".to_owned();
             return Err(VerbError::Invalid { member: "client_id", why });
         }
+        let metadata = request.metadata()?;
         let scopes = checked_scopes(request.scopes)?;
-        let client_secret = new_secret()?;
-        let record = record(request.client_id, scopes, &client_secret, self.clock().millis());
-        let (client_id, scopes) = (record.client_id.clone(), record.scopes.clone());
+        let has_secret = metadata.token_endpoint_auth_method.has_secret();
+        let client_secret = if has_secret { Some(new_secret()?) } else { None };
+        let record = ClientRecord {
+            secret_hash: client_secret.as_ref().map(|secret| secret_hash(secret.expose()).to_vec()).unwrap_or_default(),
+            client_id: request.client_id.clone(),
+            scopes: scopes.clone(),
+            created: self.clock().millis(),
+            metadata: metadata.clone(),
+        };
         // Without idempotency: the secret of a first attempt is nowhere to be repeated from.
         self.store().add_client(caller.step("client.create", None), record).await?;
-        Ok(ClientSecretAnswer { client_id, scopes, client_secret })
+        Ok(ClientSecretAnswer { client_id: request.client_id, scopes, client_secret, metadata })
     }
 
     /// The clients.
@@ -137,6 +131,7 @@ impl Authority {
             client_id: record.client_id,
             scopes: record.scopes,
             created: record.created.floor().0,
+            metadata: record.metadata,
         });
         Ok(ClientList { clients: clients.collect() })
     }
@@ -146,7 +141,10 @@ impl Authority {
     pub async fn delete_client(&self, caller: &Caller, client_id: &str) -> Result<(), VerbError> {
         let _one_at_a_time = self.signing_lock().write().await;
         let clients = self.store().clients().await?;
-        let is_admin = |record: &ClientRecord| record.scopes.iter().any(|scope| scope == ADMIN_SCOPE);
+        // Without a secret it cannot call what administers.
+        let is_admin = |record: &ClientRecord| {
+            !record.secret_hash.is_empty() && record.scopes.iter().any(|scope| scope == ADMIN_SCOPE)
+        };
         let others = clients.iter().filter(|record| record.client_id != client_id);
         // One that is not there is left to the store, which knows a repetition by its key.
         let is_last = clients.iter().any(|record| record.client_id == client_id && is_admin(record))
@@ -161,7 +159,13 @@ impl Authority {
 
 /// The administrator's client of a new log, with the secret it is given.
 pub(crate) fn admin_record(secret: &Secret, now: UnixMillis) -> ClientRecord {
-    record(ADMIN.to_owned(), OWN_SCOPES.map(str::to_owned).to_vec(), secret, now)
+    ClientRecord {
+        client_id: ADMIN.to_owned(),
+        secret_hash: secret_hash(secret.expose()).to_vec(),
+        scopes: OWN_SCOPES.map(str::to_owned).to_vec(),
+        created: now,
+        metadata: ClientMetadata::default(),
+    }
 }
 
 /// A new secret.
@@ -175,12 +179,8 @@ pub(crate) fn is_secret(text: &str) -> bool {
     random.is_some_and(|bytes| bytes.len() == 32)
 }
 
-fn record(client_id: String, scopes: Vec<String>, secret: &Secret, now: UnixMillis) -> ClientRecord {
-    ClientRecord { client_id, secret_hash: secret_hash(secret.expose()).to_vec(), scopes, created: now }
-}
-
 /// A secret of 256 random bits needs no slow hash: nobody can try them all.
-fn secret_hash(secret: &str) -> [u8; 32] {
+pub(crate) fn secret_hash(secret: &str) -> [u8; 32] {
     blake3::derive_key("annul client secret v0", secret.as_bytes())
 }
 

@@ -11,7 +11,7 @@ use annul_core::token::{self, Facts};
 use serde_json::{Map, Value, json};
 
 use crate::error::VerbError;
-use crate::model::{Ancestor, AncestorName, Claims, GROUP_CLAIM, Session, SubjectState};
+use crate::model::{Ancestor, AncestorName, Claims, GROUP_CLAIM, ProofKey, Session, SubjectState};
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::SignsTokens;
 use crate::store::LogState;
@@ -27,6 +27,8 @@ pub(crate) struct Grant<'a> {
     pub(crate) auth_time: UnixSeconds,
     pub(crate) scope: Option<&'a str>,
     pub(crate) session: Option<&'a Session>,
+    /// The key whose holder alone may use the token.
+    pub(crate) proof: Option<&'a ProofKey>,
     /// What the subject's state adds.
     pub(crate) state: Claims,
     /// The group its subject falls into.
@@ -59,6 +61,7 @@ impl<'a> Grant<'a> {
             auth_time: session.auth_time,
             scope: session.scope.as_deref(),
             session: Some(session),
+            proof: session.confirmation.as_ref(),
             state: subject.token_claims(),
             group: group(session, log),
         }
@@ -88,6 +91,9 @@ impl<'a> Grant<'a> {
         if let Some(group) = self.group {
             set(GROUP_CLAIM, group.into());
         }
+        if let Some(proof) = self.proof {
+            set("cnf", json!(proof));
+        }
         if let Some(session) = self.session {
             if let Some(fingerprint) = &session.fingerprint {
                 set("cfp", fingerprint.as_str().into());
@@ -95,9 +101,6 @@ impl<'a> Grant<'a> {
             set("sid", session.sid.as_str().into());
             if let Some(device) = &session.device {
                 set("device_id", device.id.as_str().into());
-            }
-            if let Some(proof_key) = &session.confirmation {
-                set("cnf", json!(proof_key));
             }
             if !session.ancestors.is_empty() {
                 set("origin", session.ancestors.iter().map(origin).collect());

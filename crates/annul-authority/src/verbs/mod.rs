@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod bounds;
+pub mod client_metadata;
 pub mod clients;
 pub mod credentials;
 pub mod devices;
@@ -12,6 +13,7 @@ pub mod issuers;
 pub mod keys;
 pub mod lookup_id;
 pub(crate) mod minting;
+pub mod oauth_clients;
 pub mod revocations;
 pub mod schedules;
 pub mod sessions;

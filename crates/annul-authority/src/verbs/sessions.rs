@@ -120,7 +120,7 @@ pub struct TokenAnswer {
     /// The token.
     #[schema(value_type = String)]
     pub access_token: Secret,
-    /// Always `Bearer`.
+    /// `Bearer`, or `DPoP` for a token bound to a key that signs proofs.
     pub token_type: &'static str,
     /// Seconds until it expires.
     pub expires_in: u64,
@@ -444,7 +444,7 @@ fn token_answer(session: &Session, minted: Minted) -> TokenAnswer {
         sid: session.sid.clone(),
         subject: session.subject.clone(),
         access_token: token,
-        token_type: "Bearer",
+        token_type: ProofKey::token_type(session.confirmation.as_ref()),
         expires_in: stamp.expires.0.saturating_sub(stamp.issued.0),
         expires_at: stamp.expires.0,
         jti: stamp.jti,

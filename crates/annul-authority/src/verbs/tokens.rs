@@ -14,14 +14,15 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Chosen, NewRevocation, SessionStatus, SubjectChange};
+use crate::model::{Chosen, GrantType, NewRevocation, ProofKey, SessionStatus, SubjectChange};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::SigningError;
 use crate::store::{JudgingSnapshot, Refused, Revoke, SessionView, StoreError};
 use crate::verbs::bounds;
-use crate::verbs::clients::{AuthenticatedClient, OWN_SCOPES};
+use crate::verbs::clients::OWN_SCOPES;
 use crate::verbs::minting::{Draft, Grant, Stamp};
+use crate::verbs::oauth_clients::OAuthClient;
 use crate::verbs::revocations::{Revoked, Wait};
 
 /// The subject and client of canary tokens, which no service has a use for.
@@ -102,7 +103,7 @@ pub struct ClientToken {
     /// The token.
     #[schema(value_type = String)]
     pub access_token: Secret,
-    /// Always `Bearer`.
+    /// `Bearer`, or `DPoP` for a token bound to a key that signs proofs.
     pub token_type: &'static str,
     /// Seconds until it expires.
     pub expires_in: u64,
@@ -212,7 +213,8 @@ impl Authority {
                 members.insert(name.to_owned(), value.clone());
             }
         }
-        members.insert("token_type".to_owned(), Value::from("Bearer"));
+        let by_proof = claims.get("cnf").and_then(|cnf| cnf.get("jkt")).is_some();
+        members.insert("token_type".to_owned(), Value::from(if by_proof { "DPoP" } else { "Bearer" }));
         Ok(Introspection { active: true, members })
     }
 
@@ -220,10 +222,11 @@ impl Authority {
     /// of this authority's own endpoints are in no token: those are called with the secret.
     pub async fn client_credentials(
         &self,
-        client: &AuthenticatedClient,
+        client: &OAuthClient,
         scope: Option<&str>,
         audience: Vec<String>,
     ) -> Result<ClientToken, VerbError> {
+        client.require_grant(GrantType::ClientCredentials)?;
         let own = |word: &&str| OWN_SCOPES.contains(word);
         let granted: Vec<&str> = match scope.filter(|scope| !scope.trim().is_empty()) {
             Some(scope) => {
@@ -246,6 +249,7 @@ impl Authority {
             auth_time: now,
             scope: granted.as_deref(),
             session: None,
+            proof: client.proof.as_ref(),
             state: Map::new(),
             group: None,
         };
@@ -261,7 +265,8 @@ impl Authority {
             return Err(StoreError::from(Refused::SubjectBlocked { at }).into());
         }
         let expires_in = stamp.expires.0 - stamp.issued.0;
-        Ok(ClientToken { access_token: token, token_type: "Bearer", expires_in, scope: granted })
+        let token_type = ProofKey::token_type(client.proof.as_ref());
+        Ok(ClientToken { access_token: token, token_type, expires_in, scope: granted })
     }
 
     /// Logs the bearer of an own token out. The token proves who they are, so it must be active;
@@ -324,6 +329,7 @@ impl Authority {
             auth_time: self.clock().seconds(),
             scope: None,
             session: None,
+            proof: None,
             state: Map::new(),
             group: None,
         };

@@ -258,6 +258,7 @@ async fn log_in_on(world: &World, name: &str, password: &str, device: &str) -> R
     let request = LoginRequest {
         username: name.to_owned(),
         password: password.to_owned().into(),
+        client_id: None,
         device: Some(DeviceBody { id: device.to_owned(), ..DeviceBody::default() }),
         audience: None,
         scope: None,

@@ -249,9 +249,10 @@ async fn logins_and_logouts_change_the_record_where_they_are_fields_of_it() {
 #[tokio::test]
 async fn a_blocked_machine_gets_no_token_for_itself() {
     let mut world = World::new().await;
-    let request = ClientRequest { client_id: "job".to_owned(), scopes: vec!["jobs.run".to_owned()] };
+    let request =
+        ClientRequest { client_id: "job".to_owned(), scopes: vec!["jobs.run".to_owned()], ..ClientRequest::default() };
     let made = world.authority.create_client(&world.caller, request).await.unwrap();
-    let job = world.authority.authenticate_client("job", made.client_secret.expose()).await.unwrap();
+    let job = world.proven("job", &made).await.unwrap();
     let token = world.authority.client_credentials(&job, None, Vec::new()).await.unwrap();
     world.authority.block_subject(&world.caller, "job", SubjectBlock::default()).await.unwrap();
     world.assert_revoked(&token.access_token, "blocked").await;

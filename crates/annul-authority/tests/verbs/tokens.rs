@@ -113,9 +113,9 @@ async fn an_entry_on_an_ask_on_claim_is_answered_by_the_session() {
 async fn a_machine_gets_tokens_for_its_own_scopes_and_loses_them_with_its_client() {
     let mut world = World::new().await;
     let scopes = ["orders.read", "orders.write", "annul.read"].map(str::to_owned).to_vec();
-    let request = ClientRequest { client_id: "shop".to_owned(), scopes };
+    let request = ClientRequest { client_id: "shop".to_owned(), scopes, ..ClientRequest::default() };
     let made = world.authority.create_client(&world.caller, request).await.unwrap();
-    let client = world.authority.authenticate_client("shop", made.client_secret.expose()).await.unwrap();
+    let client = world.proven("shop", &made).await.unwrap();
     let all = world.authority.client_credentials(&client, None, Vec::new()).await.unwrap();
     assert_eq!(all.scope.as_deref(), Some("orders.read orders.write"), "our own scopes are in no token");
     let some = world.authority.client_credentials(&client, Some("orders.read"), Vec::new()).await.unwrap();
@@ -129,16 +129,16 @@ async fn a_machine_gets_tokens_for_its_own_scopes_and_loses_them_with_its_client
     }
     world.authority.delete_client(&world.caller, "shop").await.unwrap();
     world.assert_revoked(&some.access_token, "the client is gone").await;
-    let gone = world.authority.authenticate_client("shop", made.client_secret.expose()).await;
+    let gone = world.proven("shop", &made).await;
     assert_eq!(code(gone), "invalid_client");
 }
 
 #[tokio::test]
 async fn a_revoked_machine_gets_no_token() {
     let world = World::new().await;
-    let request = ClientRequest { client_id: "shop".to_owned(), scopes: Vec::new() };
+    let request = ClientRequest { client_id: "shop".to_owned(), ..ClientRequest::default() };
     let made = world.authority.create_client(&world.caller, request).await.unwrap();
-    let client = world.authority.authenticate_client("shop", made.client_secret.expose()).await.unwrap();
+    let client = world.proven("shop", &made).await.unwrap();
     let always = RevokeRequest {
         cutoff: Some(annul_authority::verbs::revocations::CutoffText::Always),
         ..target("client:shop")

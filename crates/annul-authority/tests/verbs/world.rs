@@ -10,6 +10,8 @@ use annul_authority::model::Claims;
 use annul_authority::secrets::sealing::MasterKey;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::store::{Limits, MemoryStore, SqliteOptions, SqliteStore, Store};
+use annul_authority::verbs::clients::ClientSecretAnswer;
+use annul_authority::verbs::oauth_clients::{ClientProof, OAuthClient};
 use annul_authority::verbs::revocations::{CutoffText, DryRun, RevokeOutcome, RevokeRequest, Revoked};
 use annul_authority::verbs::schedules::ScheduleItem;
 use annul_authority::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
@@ -76,6 +78,12 @@ impl World {
             trust,
             _dir: dir,
         }
+    }
+
+    /// The client that was made, as its secret proves it at the OAuth endpoints.
+    pub(crate) async fn proven(&self, client_id: &str, made: &ClientSecretAnswer) -> Result<OAuthClient, VerbError> {
+        let secret = made.client_secret.as_ref().expect("a client with a secret").expose();
+        self.authority.oauth_client(ClientProof::Basic { client_id, secret }).await
     }
 
     pub(crate) fn advance(&self, seconds: u64) {

@@ -54,16 +54,19 @@ pub enum Typ {
     AccessTokenOrUntyped,
     /// Exactly this type.
     Exactly(String),
+    /// Absent, `JWT` or this type: kinds of token that got a type of their own late.
+    OrUntyped(String),
 }
 
 impl Typ {
     pub(super) fn accepts(&self, typ: Option<&str>) -> bool {
         match (self, typ) {
-            (Self::AccessTokenOrUntyped, None) => true,
+            (Self::AccessTokenOrUntyped | Self::OrUntyped(_), None) => true,
             (_, None) => false,
             (Self::AccessToken, Some(typ)) => same_type(typ, "at+jwt"),
             (Self::AccessTokenOrUntyped, Some(typ)) => same_type(typ, "JWT") || same_type(typ, "at+jwt"),
             (Self::Exactly(wanted), Some(typ)) => same_type(typ, wanted),
+            (Self::OrUntyped(wanted), Some(typ)) => same_type(typ, "JWT") || same_type(typ, wanted),
         }
     }
 }
@@ -102,6 +105,7 @@ mod tests {
         assert!(!Typ::AccessToken.accepts(None));
         assert!(Typ::AccessTokenOrUntyped.accepts(None));
         assert!(!Typ::Exactly("secevent+jwt".to_owned()).accepts(None));
+        assert!(Typ::OrUntyped("client-authentication+jwt".to_owned()).accepts(None));
     }
 
     #[test]
@@ -120,6 +124,8 @@ mod tests {
             for presented in kinds {
                 assert_eq!(Typ::Exactly(wanted.to_owned()).accepts(Some(presented)), wanted == presented);
                 assert_eq!(Typ::AccessToken.accepts(Some(presented)), presented == "at+jwt");
+                let own_or_none = presented == wanted || presented == "JWT";
+                assert_eq!(Typ::OrUntyped(wanted.to_owned()).accepts(Some(presented)), own_or_none);
             }
         }
     }

@@ -1,0 +1,108 @@
+//! The DPoP proofs of this minute, so that none is taken twice (RFC 9449 §11.1).
+//!
+//! In the memory of this process: an authority that is started again, or another beside it, has not
+//! seen them. Whoever would use that needs a proof, its token request and the client's own credential
+//! or refresh token within a minute; a nonce shortens that further.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use annul_core::time::UnixSeconds;
+use annul_core::token::{HttpUri, Proof};
+
+/// Proofs remembered at once. A proof is remembered for at most 71 seconds, so this is 14,000 in each
+/// second without end; all of them need some 40 MB.
+pub const MAX_PROOFS: usize = 1_000_000;
+
+/// Names forgotten in one call, so that no request pays for a minute's worth of others.
+const FORGET_STEP: usize = 64;
+
+/// What was found out about a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is new, and remembered from here on.
+    New,
+    /// It was seen before.
+    Before,
+    /// It is not remembered: as many are as may be.
+    Full,
+}
+
+/// The proofs that could still be accepted and were.
+#[derive(Debug)]
+pub struct ProofsSeen {
+    most: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Hashes of 128 bits: nobody can make two proofs of one by trying.
+    names: HashSet<[u8; 16]>,
+    /// The same by the last second in which they could be accepted.
+    by_end: BTreeMap<UnixSeconds, Vec<[u8; 16]>>,
+}
+
+impl Default for ProofsSeen {
+    fn default() -> Self {
+        Self::bounded(MAX_PROOFS)
+    }
+}
+
+impl ProofsSeen {
+    /// Remembers at most `most` proofs.
+    #[must_use]
+    pub fn bounded(most: usize) -> Self {
+        Self { most, kept: Mutex::default() }
+    }
+
+    /// Whether the proof is the first of its key, name and address. Of two at once one is.
+    pub fn first_use(&self, proof: &Proof, uri: &HttpUri, now: UnixSeconds) -> Seen {
+        let name = name(proof, uri);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.forget(now, FORGET_STEP);
+        if kept.names.contains(&name) {
+            return Seen::Before;
+        }
+        if kept.names.len() >= self.most {
+            kept.forget(now, self.most);
+        }
+        if kept.names.len() >= self.most {
+            return Seen::Full;
+        }
+        kept.names.insert(name);
+        kept.by_end.entry(proof.last_second()).or_default().push(name);
+        Seen::New
+    }
+}
+
+impl Kept {
+    /// Forgets up to `step` of those that cannot be accepted any more.
+    fn forget(&mut self, now: UnixSeconds, step: usize) {
+        let mut left = step;
+        while left > 0
+            && let Some(mut oldest) = self.by_end.first_entry()
+            && *oldest.key() < now
+        {
+            let names = oldest.get_mut();
+            for name in names.drain(names.len().saturating_sub(left)..) {
+                self.names.remove(&name);
+                left -= 1;
+            }
+            if names.is_empty() {
+                oldest.remove();
+            }
+        }
+    }
+}
+
+/// Of key, address and `jti`: so nobody can use up a name that another's proof will have.
+fn name(proof: &Proof, uri: &HttpUri) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("annul DPoP proof v0");
+    for part in [proof.thumbprint(), uri.as_str(), proof.jti()] {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    let mut name = [0; 16];
+    hasher.finalize_xof().fill(&mut name);
+    name
+}
