@@ -9,7 +9,7 @@ use super::App;
 use super::client_auth::endpoint;
 use super::codes::Code;
 use super::problem::Problem;
-use super::proofs_seen::Seen;
+use super::proofs_seen::{ProofName, Seen};
 use crate::config::DpopNonce;
 use crate::error::VerbError;
 use crate::model::ProofKey;
@@ -66,7 +66,8 @@ pub fn proof_key(parts: &Parts, app: &App) -> Result<Option<ProofKey>, Problem> 
         }
         Err(error) => return Err(invalid(error.to_string())),
     };
-    match app.proofs_seen.first_use(&proof, &uri, now) {
+    let name = ProofName { key: proof.thumbprint(), uri: &uri, jti: proof.jti(), last_second: proof.last_second() };
+    match app.proofs_seen.first_use(name, now) {
         Seen::New => Ok(Some(ProofKey::Jwk(proof.thumbprint().to_owned()))),
         Seen::Before => Err(invalid("the DPoP proof was used before".to_owned())),
         Seen::Full => Err(Problem::new(Code::Busy, "more DPoP proofs came in this minute than are remembered")),

@@ -8,14 +8,28 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use annul_core::time::UnixSeconds;
-use annul_core::token::{HttpUri, Proof};
+use annul_core::token::HttpUri;
 
 /// Proofs remembered at once. A proof is remembered for at most 71 seconds, so this is 14,000 in each
-/// second without end; all of them need some 40 MB.
+/// second without end.
 pub const MAX_PROOFS: usize = 1_000_000;
 
-/// Names forgotten in one call, so that no request pays for a minute's worth of others.
+/// Names forgotten in one call: more than one, so that there is room while any are over, and few, so that
+/// no request pays for a minute of others.
 const FORGET_STEP: usize = 64;
+
+/// What one proof is told from all others by.
+#[derive(Clone, Copy, Debug)]
+pub struct ProofName<'a> {
+    /// The thumbprint of its key.
+    pub key: &'a str,
+    /// The address it is for.
+    pub uri: &'a HttpUri,
+    /// What its maker calls it.
+    pub jti: &'a str,
+    /// The last second in which it could be accepted.
+    pub last_second: UnixSeconds,
+}
 
 /// What was found out about a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,22 +70,19 @@ impl ProofsSeen {
         Self { most, kept: Mutex::default() }
     }
 
-    /// Whether the proof is the first of its key, name and address. Of two at once one is.
-    pub fn first_use(&self, proof: &Proof, uri: &HttpUri, now: UnixSeconds) -> Seen {
-        let name = name(proof, uri);
+    /// Whether the proof is the first of its key, address and `jti`. Of two at once one is.
+    pub fn first_use(&self, proof: ProofName<'_>, now: UnixSeconds) -> Seen {
+        let name = proof.hash();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget(now, FORGET_STEP);
         if kept.names.contains(&name) {
             return Seen::Before;
         }
         if kept.names.len() >= self.most {
-            kept.forget(now, self.most);
-        }
-        if kept.names.len() >= self.most {
             return Seen::Full;
         }
         kept.names.insert(name);
-        kept.by_end.entry(proof.last_second()).or_default().push(name);
+        kept.by_end.entry(proof.last_second).or_default().push(name);
         Seen::New
     }
 }
@@ -96,13 +107,15 @@ impl Kept {
     }
 }
 
-/// Of key, address and `jti`: so nobody can use up a name that another's proof will have.
-fn name(proof: &Proof, uri: &HttpUri) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new_derive_key("annul DPoP proof v0");
-    for part in [proof.thumbprint(), uri.as_str(), proof.jti()] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+impl ProofName<'_> {
+    /// The key is in it, so nobody can use up a name that another's proof will have.
+    fn hash(&self) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("annul DPoP proof v0");
+        for part in [self.key, self.uri.as_str(), self.jti] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        let mut name = [0; 16];
+        hasher.finalize_xof().fill(&mut name);
+        name
     }
-    let mut name = [0; 16];
-    hasher.finalize_xof().fill(&mut name);
-    name
 }

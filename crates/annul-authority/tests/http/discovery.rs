@@ -18,7 +18,8 @@ async fn md_3_every_advertised_endpoint_answers() {
         for (name, value) in metadata.as_object().unwrap() {
             assert!(value.as_array().is_none_or(|list| !list.is_empty()), "md_1: {name} is empty");
             if name.ends_with("_endpoint") {
-                let response = authority.http.post(value.as_str().unwrap()).send().await.unwrap();
+                let response =
+                    authority.http.post(value.as_str().unwrap()).form(&[("token", "x")]).send().await.unwrap();
                 assert_eq!(response.status(), 401, "{name}");
             }
         }

@@ -3,10 +3,14 @@
 
 mod access;
 mod bounds;
+mod certificates;
+mod clients;
 mod discovery;
+mod dpop;
 mod feed;
 mod issuers;
 mod lifecycle;
 mod oauth;
 mod running;
+mod signer;
 mod verbs;
