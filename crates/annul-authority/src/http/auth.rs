@@ -137,6 +137,23 @@ impl FromRequestParts<App> for Known {
     }
 }
 
+/// Where a request comes from, whoever sends it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The address of the connection.
+    pub address: IpAddr,
+    /// The id of the request.
+    pub request_id: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self { address: address(parts), request_id: request_id(parts) })
+    }
+}
+
 /// A caller without a credential, let in by its address.
 #[derive(Clone, Debug)]
 pub struct Anonymous {

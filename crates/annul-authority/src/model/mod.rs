@@ -6,6 +6,7 @@
 mod bound;
 mod groups;
 mod record_fields;
+mod refresh;
 mod revocation;
 mod schedule;
 mod session;
@@ -24,6 +25,10 @@ pub type Claims = Map<String, Value>;
 pub use self::bound::VerifierBound;
 pub use self::groups::{GROUP_CLAIM, Groups, MAX_GROUPS};
 pub use self::record_fields::RecordFields;
+pub use self::refresh::{
+    FIRST_GENERATION, MAX_GRACE, NewFamily, Presented, Recognised, RefreshAsker, RefreshBy, RefreshFamily, RefreshMark,
+    Seen, SpentGeneration,
+};
 pub use self::revocation::{NewRevocation, StoredRevocation};
 pub use self::schedule::{Schedule, Step, StepState};
 pub use self::session::{

@@ -15,6 +15,7 @@ mod log;
 mod lookup_ids;
 mod names;
 mod races;
+mod refresh;
 mod schedules;
 mod sessions;
 mod subjects;
@@ -31,10 +32,10 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 
 pub use self::{
-    credentials::*, devices::*, entries::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, races::*,
+    credentials::*, devices::*, entries::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, races::*, refresh::*,
     schedules::*, sessions::*, subjects::*, until::*,
 };
-use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
+use super::{Appended, Genesis, Issuing, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{
     Act, Claims, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation, NewSession,
@@ -114,6 +115,7 @@ impl Bench {
             ancestors: Vec::new(),
             replaces: None,
             change: None,
+            family: None,
         }
     }
 
@@ -233,6 +235,22 @@ macro_rules! store_conformance {
             groups_begin_when_every_token_names_its_group
             groups_that_end_leave_their_claim_until_no_watermark_counts
             keys_of_subjects_change_with_the_entry_that_says_so
+            rt_1_a_credential_is_redeemed_once_and_moves_the_family_on
+            rt_2_a_repetition_in_the_grace_gets_the_same_successor
+            rt_2_a_repetition_is_by_the_same_asker_or_a_reuse
+            rt_4_what_would_issue_nothing_changes_nothing
+            rt_4_a_repetition_is_judged_again
+            te_5_refusals_that_end_nothing
+            rt_1_a_reuse_ends_the_session_and_no_other
+            rt_6_a_reuse_of_an_expired_credential_is_told
+            rt_2_a_repetition_from_elsewhere_is_an_alarm
+            rt_3_without_a_grace_the_second_use_ends_the_session
+            rt_2_a_sealed_successor_is_forgotten_when_its_grace_ends
+            a_credential_is_redeemed_within_its_window_only
+            an_access_token_is_exchanged_once
+            a_repeated_opening_replaces_a_refresh_token_that_was_not_used
+            rt_4_revoke_racing_refresh_ends_with_no_live_token
+            rt_3_fifty_at_once_have_one_successor
         }
     };
     ($bench:expr => $($claim:ident)+) => {

@@ -12,6 +12,8 @@ pub mod issuers;
 pub mod keys;
 pub mod lookup_id;
 pub(crate) mod minting;
+pub(crate) mod next_token;
+pub mod refresh;
 pub mod revocations;
 pub mod schedules;
 pub mod sessions;
