@@ -90,8 +90,13 @@ pub async fn token(
     Origin { address, request_id }: Origin,
     headers: HeaderMap,
     known: Result<Known, Problem>,
-    form: FormBody,
+    form: Result<FormBody, Problem>,
 ) -> Result<Json<GrantedTokens>, Problem> {
+    let form = match form {
+        Ok(form) => form,
+        // Who asks comes before what is asked.
+        Err(problem) => return Err(known.err().unwrap_or(problem)),
+    };
     let is_public = !has_authorization(&headers) && form.get("client_id") == Some(LOGIN_CLIENT);
     let client = match known {
         Ok(known) => Some(known.client),
