@@ -1,6 +1,7 @@
-//! The house's own checks: `cargo xtask tidy`, `scenarios` and `kill N`.
+//! The house's own checks: `cargo xtask tidy`, `scenarios`, `kill N` and `refresh N`.
 
 mod kill;
+mod refresh;
 mod rows;
 mod scenarios;
 mod tidy;
@@ -14,7 +15,8 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(&root),
         Some("scenarios") => scenarios::run(&root),
         Some("kill") => kill::run(&root, &std::env::args().nth(2).unwrap_or_default()),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios | kill N")),
+        Some("refresh") => refresh::run(&root, &std::env::args().nth(2).unwrap_or_default()),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios | kill N | refresh N")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

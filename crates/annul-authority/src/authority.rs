@@ -35,7 +35,7 @@ use crate::standing::Standing;
 use crate::store::{Store, StoreError};
 
 pub use crate::caller::Caller;
-pub use crate::setup::{FirstSettings, FirstStart, IssuerSecret, Setup, StartError, TokenKey};
+pub use crate::setup::{FirstSettings, FirstStart, IssuerSecret, RefreshSetup, Setup, StartError, TokenKey};
 
 /// Rows one clean-up step removes, so that no transaction holds up the log.
 const PRUNE_STEP: usize = 1000;

@@ -12,7 +12,7 @@ use annul_core::token::{JwkError, TokenError};
 use crate::model::GrantType;
 use crate::secrets::sealing::SealError;
 use crate::secrets::signing::SigningError;
-use crate::store::{Refused, StoreError};
+use crate::store::{NotIssued, RefreshRefusal, Refused, StoreError};
 
 /// What kind of failure an error is, for whoever answers the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,9 @@ pub enum VerbError {
     /// The session was idle for too long or has reached its greatest age.
     #[error("the session has reached the end of its life")]
     SessionExpired,
+    /// A refresh credential was not redeemed.
+    #[error(transparent)]
+    Refresh(#[from] RefreshRefusal),
     /// There is no such session.
     #[error("there is no such session")]
     SessionUnknown,
@@ -333,6 +336,7 @@ impl VerbError {
                 ("session_revoked", Forbidden, "the user logs in again, which opens a new session")
             }
             Self::SessionExpired => ("session_expired", Forbidden, "the user logs in again, which opens a new session"),
+            Self::Refresh(refusal) => (refusal.code(), Invalid, refused_refresh(*refusal)),
             Self::SessionUnknown => {
                 ("session_unknown", NotFound, "check the sid; sessions are forgotten some time after their end")
             }
@@ -423,6 +427,8 @@ fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
         Refused::Revoked(_) => (Forbidden, "log in again, or lift the entry if it should not stand"),
         Refused::SubjectBlocked { .. } => (Forbidden, "unblock the subject first"),
         Refused::SubjectRetired { .. } => (Forbidden, "use the subject's present id; an account shows its own"),
+        Refused::NotIssued(NotIssued::Refused(refusal)) => (Invalid, refused_refresh(*refusal)),
+        Refused::NotIssued(_) => (Forbidden, "the user logs in again, which opens a new session"),
         Refused::NotProven => (ErrorKind::Unauthorised, "check name and password"),
         Refused::NotASubject => (Invalid, "name a subject"),
         Refused::NotBlocked => (Conflict, "nothing is to be done"),
@@ -464,6 +470,16 @@ fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
         Refused::IdempotencyConflict => (Conflict, "use a new idempotency key for every new request"),
         #[expect(unreachable_patterns, reason = "a refusal added later is a conflict until it has a hint of its own")]
         _ => (Conflict, "read the state and try again"),
+    }
+}
+
+const fn refused_refresh(refusal: RefreshRefusal) -> &'static str {
+    match refusal {
+        RefreshRefusal::OtherClient => "refresh as the client that the session was opened for",
+        RefreshRefusal::OtherKey => "sign the proof with the key that the session was opened with",
+        RefreshRefusal::OutsideWindow => "refresh shortly before the access token expires; after that, log in again",
+        RefreshRefusal::Reused => "log in again; if it was not you who used it, look at the user's other sessions",
+        RefreshRefusal::Unknown => "use the newest refresh token that was received, or log in again",
     }
 }
 

@@ -26,12 +26,13 @@ struct RouteMetrics {
 }
 
 /// Every metric: its name, what it counts.
-const DESCRIPTIONS: [(&str, &str); 13] = [
+const DESCRIPTIONS: [(&str, &str); 14] = [
     ("annul_http_requests_total", "Requests answered, by route, method and status"),
     ("annul_http_request_seconds", "Time until an answer begins, what it waits for included"),
     ("annul_http_rate_limited_total", "Requests refused because a lane was full"),
     ("annul_credentials_refused_total", "Requests with a missing or wrong client credential"),
     ("annul_tokens_issued_total", "Access tokens issued, by what asked for them"),
+    ("annul_refresh_total", "Refresh credentials presented, by what became of them"),
     ("annul_revocations_total", "Revocations acknowledged"),
     ("annul_feed_head_sequence", "Sequence of the log's head"),
     ("annul_feed_head_epoch", "Epoch of the log's head"),
@@ -117,6 +118,11 @@ impl Metrics {
         self.counter("annul_tokens_issued_total", vec![Label::new("by", by)]).increment(1);
     }
 
+    /// A refresh credential was presented: `rotated`, `repeated`, `reused` or `refused`.
+    pub fn refreshed(&self, outcome: &'static str) {
+        self.counter("annul_refresh_total", vec![Label::new("outcome", outcome)]).increment(1);
+    }
+
     /// Revocations were acknowledged.
     pub fn revoked(&self, entries: u64) {
         self.counter("annul_revocations_total", Vec::new()).increment(entries);
@@ -176,6 +182,7 @@ mod tests {
         metrics.refused_credential();
         metrics.issued("session");
         metrics.revoked(2);
+        metrics.refreshed("reused");
         metrics.snapshot();
         metrics.set("annul_feed_replicas", &[("state", "live")], 3.0);
         metrics.request("BREW1", "none", 405, Duration::from_millis(1));
@@ -187,6 +194,7 @@ mod tests {
             "annul_http_requests_total{method=\"other\",route=\"none\",status=\"405\"} 2",
             "annul_http_rate_limited_total 1",
             "annul_revocations_total 2",
+            "annul_refresh_total{outcome=\"reused\"} 1",
             "annul_feed_replicas{state=\"live\"} 3",
             "# TYPE annul_http_request_seconds histogram",
         ] {

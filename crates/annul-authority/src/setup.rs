@@ -11,14 +11,15 @@ use annul_core::token::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::error::VerbError;
-use crate::model::{GROUP_CLAIM, Groups, KeyState, RecordFields};
+use crate::model::{GROUP_CLAIM, Groups, KeyState, MAX_GRACE, RecordFields};
 use crate::secrets::random;
 use crate::secrets::sealing::{MasterKey, SealError};
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::{SigningAlgorithm, SigningError, SigningKey};
 use crate::standing::sealed_key_record;
-use crate::store::{Genesis, StoreError, with_group_claim};
+use crate::store::{Genesis, RefreshWindow, StoreError, with_group_claim};
 use crate::verbs::clients::{ADMIN, admin_record, new_secret};
+use crate::verbs::refresh::RefreshRevocation;
 
 /// What the purpose of the sealed feed key is called.
 pub(crate) const FEED_KEY_PURPOSE: &str = "feed key";
@@ -54,6 +55,8 @@ pub struct Setup {
     pub token_key: TokenKey,
     /// Into how many groups subjects fall; `None` for no groups.
     pub groups: Option<NonZeroU32>,
+    /// How refresh credentials are redeemed.
+    pub refresh: RefreshSetup,
     /// The settings of a new log, in force until they are changed by a verb.
     pub settings: FirstSettings,
 }
@@ -67,6 +70,32 @@ pub enum TokenKey {
     Signing,
     /// A key of the subject's own. Only the authority can verify by it, so routes have to introspect.
     PerSubject,
+}
+
+/// How refresh credentials are redeemed.
+#[derive(Clone, Debug)]
+pub struct RefreshSetup {
+    /// How long a repetition gets the same successor, in whole seconds up to [`MAX_GRACE`]. Without any,
+    /// whoever sends a refresh twice at once has the session ended.
+    pub grace: Duration,
+    /// When a refresh token may be redeemed, around the `exp` of the last access token; any time unless
+    /// set.
+    pub window: Option<RefreshWindow>,
+    /// When an access token that is its own refresh credential may be exchanged, around its `exp`.
+    pub exchange: RefreshWindow,
+    /// What revoking a refresh token ends.
+    pub revocation: RefreshRevocation,
+}
+
+impl Default for RefreshSetup {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(15),
+            window: None,
+            exchange: RefreshWindow { before: 600, after: 0 },
+            revocation: RefreshRevocation::default(),
+        }
+    }
 }
 
 /// A secret that a foreign issuer signs with.
@@ -128,6 +157,7 @@ impl Setup {
             record_fields: RecordFields::default(),
             token_key: TokenKey::default(),
             groups: None,
+            refresh: RefreshSetup::default(),
             settings: FirstSettings {
                 longest_life: Duration::from_secs(15 * MINUTE),
                 max_leeway: Duration::from_secs(MINUTE),
@@ -181,6 +211,12 @@ pub enum StartError {
         /// Seconds that they may.
         longest: u64,
     },
+    /// A spent refresh token would be repeatable for too long.
+    #[error("a spent refresh token would be repeatable for {grace} s, and may be for {MAX_GRACE} s")]
+    GraceTooLong {
+        /// Seconds it would be.
+        grace: u64,
+    },
     /// The feed key is not a key.
     #[error("the stored feed key is not an Ed25519 key")]
     FeedKey,
@@ -206,6 +242,7 @@ impl StartError {
             Self::Missing { .. } => "setting_missing",
             Self::OtherIssuer { .. } => "issuer_changed",
             Self::LifeBeyondLongest { .. } => "life_beyond_longest",
+            Self::GraceTooLong { .. } => "grace_too_long",
             Self::FeedKey => "feed_key_damaged",
             Self::Seal(error) => error.code(),
             Self::Signing(_) => "signing_failed",
@@ -223,6 +260,7 @@ impl StartError {
             Self::LifeBeyondLongest { .. } => {
                 "configure a shorter tokens.life, or raise longest_life by PUT /v1/settings"
             }
+            Self::GraceTooLong { .. } => "configure a shorter sessions.rotation_grace",
             Self::FeedKey => "restore the data from a backup; it was left as it is",
             Self::Seal(error) => error.hint(),
             Self::Signing(_) => "check the system's random number generator",
@@ -235,6 +273,9 @@ impl StartError {
 pub(crate) fn check_setup(setup: &Setup) -> Result<(), StartError> {
     if setup.issuer.is_empty() {
         return Err(StartError::Missing { what: "the issuer" });
+    }
+    if setup.refresh.grace.as_secs() > MAX_GRACE {
+        return Err(StartError::GraceTooLong { grace: setup.refresh.grace.as_secs() });
     }
     if setup.audience.is_empty() || setup.audience.iter().any(String::is_empty) {
         return Err(StartError::Missing { what: "the audience" });

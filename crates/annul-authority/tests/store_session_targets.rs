@@ -54,6 +54,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
         position: Position::new(1, 5),
         claims_position: Position::new(1, 5),
         ended: None,
+        refresh_by: None,
     };
 
     let key = HashKey::from_bytes([1; 32]);

@@ -17,6 +17,8 @@ mod foreign;
 mod groups;
 #[path = "verbs/keys.rs"]
 mod keys;
+#[path = "verbs/refresh.rs"]
+mod refresh;
 #[path = "verbs/schedules.rs"]
 mod schedules;
 #[path = "verbs/sessions.rs"]

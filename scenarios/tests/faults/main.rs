@@ -7,6 +7,7 @@
 mod clock;
 mod disk;
 mod input;
+mod refresh;
 mod secrets;
 mod start;
 mod state;

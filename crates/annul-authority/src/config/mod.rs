@@ -27,9 +27,10 @@ use std::path::PathBuf;
 use annul_core::token::HttpUri;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{MAX_GROUPS, RecordFields};
+use crate::model::{MAX_GRACE, MAX_GROUPS, RecordFields};
 use crate::setup::TokenKey;
 use crate::span::Span;
+use crate::verbs::refresh::RefreshRevocation;
 
 pub use error::ConfigError;
 pub use network::Network;
@@ -175,6 +176,17 @@ pub struct SessionsConfig {
     pub idle: Span,
     /// How long a session may live at all.
     pub absolute: Span,
+    /// How long a refresh that is repeated gets the same answer, in whole seconds.
+    pub rotation_grace: Span,
+    /// How long before the last access token expires a refresh token may be used at the earliest, and
+    /// then until `exchange_after` past it; any time unless given.
+    pub refresh_window: Option<Span>,
+    /// How long before it expires an access token that is its own refresh credential may be exchanged.
+    pub exchange_before: Span,
+    /// How long after it has expired it still may.
+    pub exchange_after: Span,
+    /// What revoking a refresh token ends: its `session`, or all that its `subject` holds.
+    pub refresh_revocation: RefreshRevocation,
 }
 
 /// `[subjects]`
@@ -285,7 +297,15 @@ impl Default for TokensConfig {
 
 impl Default for SessionsConfig {
     fn default() -> Self {
-        Self { idle: Span::seconds(14 * 86_400), absolute: Span::seconds(90 * 86_400) }
+        Self {
+            idle: Span::seconds(14 * 86_400),
+            absolute: Span::seconds(90 * 86_400),
+            rotation_grace: Span::seconds(15),
+            refresh_window: None,
+            exchange_before: Span::seconds(600),
+            exchange_after: Span::seconds(0),
+            refresh_revocation: RefreshRevocation::default(),
+        }
     }
 }
 
@@ -386,6 +406,15 @@ impl Config {
         if self.sessions.idle.as_secs() == 0 || self.sessions.absolute < self.sessions.idle {
             return refuse("sessions.idle", "it is at least a second and at most sessions.absolute");
         }
+        if self.sessions.rotation_grace > Span::seconds(MAX_GRACE) {
+            return refuse(
+                "sessions.rotation_grace",
+                "it is at most 60s: that long a spent refresh token is worth a new one",
+            );
+        }
+        if self.sessions.refresh_window.is_some_and(|window| window.as_secs() == 0) {
+            return refuse("sessions.refresh_window", "it is at least a second; leave it out to refresh at any time");
+        }
         if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
             return refuse("server.tls_cert", "tls_cert and tls_key are given together");
         }
@@ -426,6 +455,7 @@ impl Config {
         full.server.tls_key = Some(PathBuf::new());
         full.server.public_url = Some(String::new());
         full.server.tls_client_ca = Some(PathBuf::new());
+        full.sessions.refresh_window = Some(Span::default());
         full.keys.master_key = Some(PathBuf::new());
         full.issuers.secrets = vec![SecretConfig::sample()];
         toml::Table::try_from(&full).expect("the configuration holds only strings, numbers, booleans and arrays")

@@ -148,6 +148,16 @@ codes! {
         "Raise the issuer's longest life, or shorten its tokens."
     TooManyTargets "too_many_targets" 400 "The token has more targets than are looked up"
         "Issue it with fewer values in the claims that are targets; 64 is the most."
+    RefreshTokenUnknown "refresh_token_unknown" 400 "The refresh token is none that could be redeemed"
+        "Use the newest that was received, or log in again."
+    RefreshTokenReused "refresh_token_reused" 400 "The refresh token was used before, and its session was ended"
+        "Log in again; whoever did not use it twice should look at the user's other sessions."
+    RefreshTokenOtherClient "refresh_token_other_client" 400 "The refresh token belongs to another client"
+        "Refresh as the client that the session was opened for."
+    RefreshTokenOtherKey "refresh_token_other_key" 400 "The session is bound to another proof key"
+        "Sign the proof with the key that the session was opened with."
+    RefreshOutsideWindow "refresh_outside_window" 400 "The tokens cannot be renewed at this time"
+        "Refresh shortly before the access token expires; after that, log in again."
     InvalidClient "invalid_client" 401 "The caller did not prove who it is"
         "Send HTTP Basic with a client's id and secret, each form-encoded; under /oauth2 also as the client registered."
     InvalidCredentials "invalid_credentials" 401 "Name and password do not match"
@@ -315,7 +325,14 @@ impl Code {
             Self::InsufficientScope | Self::GrantNotAllowed => "unauthorized_client",
             Self::DpopProofInvalid => "invalid_dpop_proof",
             Self::DpopNonceNeeded => "use_dpop_nonce",
-            Self::SessionRevoked | Self::SubjectBlocked => "invalid_grant",
+            Self::SessionRevoked
+            | Self::SessionExpired
+            | Self::SubjectBlocked
+            | Self::RefreshTokenUnknown
+            | Self::RefreshTokenReused
+            | Self::RefreshTokenOtherClient
+            | Self::RefreshTokenOtherKey
+            | Self::RefreshOutsideWindow => "invalid_grant",
             _ => match self.status() {
                 401 => "invalid_client",
                 429 | 503 => "temporarily_unavailable",
@@ -383,6 +400,7 @@ mod tests {
         let store = include_str!("../store/error.rs").split("pub enum OpenError").next().unwrap();
         let sources = [
             include_str!("../error.rs"),
+            include_str!("../store/refresh.rs"),
             store,
             include_str!("../secrets/sealing.rs"),
             include_str!("../../../annul-core/src/token/error.rs"),

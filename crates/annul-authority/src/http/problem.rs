@@ -78,7 +78,11 @@ impl Problem {
         self.code
     }
 
-    fn render(self, is_oauth: bool, request_id: &str) -> Response {
+    fn render(mut self, is_oauth: bool, request_id: &str) -> Response {
+        if is_oauth && self.code.oauth_error() == "invalid_grant" {
+            // RFC 6749 §5.2, whatever the same refusal is elsewhere.
+            self.status = 400;
+        }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let challenge = (self.status == 401).then(|| challenge(self.code));
         let body = if is_oauth {

@@ -7,6 +7,7 @@ mod bound;
 mod client;
 mod groups;
 mod record_fields;
+mod refresh;
 mod revocation;
 mod schedule;
 mod session;
@@ -26,6 +27,10 @@ pub use self::bound::VerifierBound;
 pub use self::client::{AuthMethod, ClientMetadata, ClientRecord, GrantType};
 pub use self::groups::{GROUP_CLAIM, Groups, MAX_GROUPS};
 pub use self::record_fields::RecordFields;
+pub use self::refresh::{
+    FIRST_GENERATION, MAX_GRACE, NewFamily, Presented, Recognised, RefreshAsker, RefreshBy, RefreshFamily, RefreshMark,
+    Seen, SpentGeneration,
+};
 pub use self::revocation::{NewRevocation, StoredRevocation};
 pub use self::schedule::{Schedule, Step, StepState};
 pub use self::session::{

@@ -9,7 +9,7 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Claims, SubjectChange};
+use super::{Claims, NewFamily, RefreshBy, SubjectChange};
 
 /// One login on one device with one client: what refreshes are judged by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Session {
     /// The sessions and subjects it descends from, the claim `origin`.
     #[serde(default)]
     pub ancestors: Vec<Ancestor>,
+    /// What renews its tokens without a login, besides the backend that opened it.
+    #[serde(default)]
+    pub refresh_by: Option<RefreshBy>,
     /// The log's head when it was opened, or the entry that kept it. Does not move on refresh.
     pub position: Position,
     /// The head or entry at which its claims were last set; `claim` targets are judged by it.
@@ -223,6 +226,30 @@ impl Session {
         judge_session(&self.reading(), targets.iter().copied(), cell)
     }
 
+    /// The scope of a token that is asked for with less: the words of the session's that are named, in
+    /// its order; all of them where none is.
+    ///
+    /// # Errors
+    /// The first word that is not the session's.
+    pub fn narrowed_scope(&self, asked: Option<&str>) -> Result<Option<String>, String> {
+        let words = |text: Option<&str>| -> Vec<String> {
+            text.into_iter()
+                .flat_map(|text| text.split(' '))
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        let (asked, held) = (words(asked), words(self.scope.as_deref()));
+        if asked.is_empty() {
+            return Ok(self.scope.clone());
+        }
+        if let Some(beyond) = asked.iter().find(|word| !held.contains(word)) {
+            return Err(beyond.clone());
+        }
+        let granted: Vec<String> = held.into_iter().filter(|word| asked.contains(word)).collect();
+        Ok(Some(granted.join(" ")))
+    }
+
     /// Whether its absolute or idle limit has passed.
     #[must_use]
     pub fn is_expired(&self, now: UnixSeconds) -> bool {
@@ -294,6 +321,8 @@ pub struct NewSession {
     pub replaces: Option<String>,
     /// What the login changes in its subject's state, in the same transaction.
     pub change: Option<SubjectChange>,
+    /// Its refresh family, if its tokens are renewed without the backend.
+    pub family: Option<NewFamily>,
 }
 
 /// Ancestors a session may have.

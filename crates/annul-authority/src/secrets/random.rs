@@ -3,7 +3,7 @@
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 use annul_core::time::UnixMillis;
 
@@ -25,4 +25,28 @@ pub(crate) fn name() -> Result<String, VerbError> {
 pub(crate) fn token_id(now: UnixMillis) -> Result<String, VerbError> {
     let random = bytes::<10>()?;
     Ok(Builder::from_unix_timestamp_millis(now.0, &random).into_uuid().to_string())
+}
+
+/// The same for a token that takes the place of the one with the id `before`: of the two it is the greater,
+/// also when the clock stepped back meanwhile.
+pub(crate) fn token_id_after(before: &str, now: UnixMillis) -> Result<String, VerbError> {
+    let time = Uuid::parse_str(before).ok().and_then(|id| id.get_timestamp()).map(|time| time.to_unix());
+    let before = time.map_or(0, |(seconds, nanos)| seconds * 1000 + u64::from(nanos) / 1_000_000);
+    token_id(now.max(UnixMillis(before + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_follows_is_greater_whatever_the_clock_says() {
+        let mut id = token_id(UnixMillis(5000)).unwrap();
+        for now in [5000, 4000, 9000, 5000] {
+            let next = token_id_after(&id, UnixMillis(now)).unwrap();
+            assert!(next > id, "{next} after {id}");
+            id = next;
+        }
+        assert!(token_id_after("no id of ours", UnixMillis(7)).is_ok());
+    }
 }

@@ -24,9 +24,9 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokio::task::JoinHandle;
 
-use crate::authority::{Authority, FirstSettings, IssuerSecret, Setup};
+use crate::authority::{Authority, FirstSettings, IssuerSecret, RefreshSetup, Setup};
 use crate::clock::Clock;
-use crate::config::{Config, SecretConfig, StoreKind};
+use crate::config::{Config, SecretConfig, SessionsConfig, StoreKind};
 use crate::connections::Bounded;
 use crate::feed::{Feed, FeedOptions};
 use crate::http::limits::Limits;
@@ -35,7 +35,8 @@ use crate::http::{self, App, Shared};
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;
 use crate::secrets::signing::SigningAlgorithm;
-use crate::store::{self, MemoryStore, SqliteOptions, SqliteStore, Store};
+use crate::span::Span;
+use crate::store::{self, MemoryStore, RefreshWindow, SqliteOptions, SqliteStore, Store};
 
 pub use error::ServeError;
 pub use notice::Notice;
@@ -159,6 +160,7 @@ impl Server {
             tokio::spawn(fetcher.keep_fresh(authority.clone())),
             tokio::spawn(follow_own_log(authority.clone())),
             tokio::spawn(authority.clone().keep_schedules()),
+            tokio::spawn(keep_graces(authority.clone())),
             tokio::spawn(keep_house(authority)),
             tokio::spawn(keep_metrics(app.clone())),
         ];
@@ -233,6 +235,20 @@ async fn keep_house(authority: Authority) {
     }
 }
 
+/// How often it is looked whether a grace has ended: a sealed successor outlives it by about as long.
+const GRACES: Duration = Duration::from_secs(1);
+
+async fn keep_graces(authority: Authority) {
+    let mut rounds = tokio::time::interval(GRACES);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if let Err(error) = authority.end_graces().await {
+            tracing::warn!(error = %error, "successors past their grace are kept; forgetting them is tried again");
+        }
+    }
+}
+
 /// How often measurements are folded: they are held one by one until then.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -297,6 +313,16 @@ fn issuer_secret(section: &SecretConfig) -> Result<IssuerSecret, ServeError> {
     }
 }
 
+fn refresh(config: &SessionsConfig) -> RefreshSetup {
+    let window = |before: Span| RefreshWindow { before: before.as_secs(), after: config.exchange_after.as_secs() };
+    RefreshSetup {
+        grace: config.rotation_grace.0,
+        window: config.refresh_window.map(window),
+        exchange: window(config.exchange_before),
+        revocation: config.refresh_revocation,
+    }
+}
+
 fn setup(config: &Config) -> Result<Setup, ServeError> {
     let algorithm = SigningAlgorithm::from_name(&config.tokens.algorithm)
         .ok_or_else(|| ServeError::Algorithm { name: config.tokens.algorithm.clone() })?;
@@ -310,6 +336,7 @@ fn setup(config: &Config) -> Result<Setup, ServeError> {
         secrets: config.issuers.secrets.iter().map(issuer_secret).collect::<Result<_, _>>()?,
         token_key: config.tokens.key,
         groups: NonZeroU32::new(config.groups.count),
+        refresh: refresh(&config.sessions),
         settings: FirstSettings {
             longest_life: config.tokens.longest_life.0,
             max_leeway: config.tokens.max_leeway.0,

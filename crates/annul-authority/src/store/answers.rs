@@ -11,8 +11,8 @@ use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ClientRecord, Groups, Head, KeyChange, KeyRecord, LogLine, NewRevocation, SealedSecret, Session, SessionStatus,
-    StoredRevocation, SubjectState, VerifierBound,
+    ClientRecord, Groups, Head, KeyChange, KeyRecord, LogLine, NewRevocation, RefreshFamily, SealedSecret, Session,
+    SessionStatus, StoredRevocation, SubjectState, VerifierBound,
 };
 
 /// Bounds that hold for a store as a whole. They come from the configuration.
@@ -83,10 +83,6 @@ pub struct Committed {
     pub client_changes: u64,
 }
 
-/// Which targets, besides those of the session, the caller wants the cells of: computed from the
-/// session and its subject as they were read, inside the read transaction. Must not block.
-pub type TargetPlan = Box<dyn FnOnce(&LogState, &Session, &SubjectState) -> Vec<TargetHash> + Send>;
-
 /// Cells in force, by target. A target without a cell has nothing against it.
 pub type Cells = BTreeMap<TargetHash, Cell>;
 
@@ -105,6 +101,8 @@ pub struct IssuingSnapshot {
     pub access: Cells,
     /// The keys that sign, with their states.
     pub keys: Vec<KeyRecord>,
+    /// Its family, as in [`Issuing`](super::Issuing).
+    pub family: Option<RefreshFamily>,
 }
 
 /// Everything a token is checked by, in one snapshot.
@@ -139,6 +137,9 @@ pub struct Opened {
     pub replaced: Option<Position>,
     /// The log after the transaction.
     pub log: LogState,
+    /// Its family, if it has one. What an earlier attempt was given cannot be given again; a refresh token
+    /// that nobody has redeemed yet is replaced by the one of this attempt.
+    pub family: Option<RefreshFamily>,
     /// Whether an earlier attempt with the same idempotency key had opened it already.
     pub repeated: bool,
 }

@@ -16,6 +16,7 @@ mod lookup_ids;
 mod names;
 mod once;
 mod races;
+mod refresh;
 mod schedules;
 mod sessions;
 mod subjects;
@@ -33,9 +34,9 @@ use serde_json::{Value, json};
 
 pub use self::{
     credentials::*, devices::*, entries::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, once::*, races::*,
-    schedules::*, sessions::*, subjects::*, until::*,
+    refresh::*, schedules::*, sessions::*, subjects::*, until::*,
 };
-use super::{Appended, Genesis, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
+use super::{Appended, Genesis, Issuing, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{
     Act, Claims, ClientMetadata, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation,
@@ -115,6 +116,7 @@ impl Bench {
             ancestors: Vec::new(),
             replaces: None,
             change: None,
+            family: None,
         }
     }
 
@@ -237,6 +239,22 @@ macro_rules! store_conformance {
             an_id_is_used_once_in_its_realm
             of_two_who_use_an_id_at_once_one_is_first
             a_used_id_is_forgotten_only_when_nothing_with_it_can_be_accepted
+            rt_1_a_credential_is_redeemed_once_and_moves_the_family_on
+            rt_2_a_repetition_in_the_grace_gets_the_same_successor
+            rt_2_a_repetition_is_by_the_same_asker_or_a_reuse
+            rt_4_what_would_issue_nothing_changes_nothing
+            rt_4_a_repetition_is_judged_again
+            te_5_refusals_that_end_nothing
+            rt_1_a_reuse_ends_the_session_and_no_other
+            rt_6_a_reuse_of_an_expired_credential_is_told
+            rt_2_a_repetition_from_elsewhere_is_an_alarm
+            rt_3_without_a_grace_the_second_use_ends_the_session
+            rt_2_a_sealed_successor_is_forgotten_when_its_grace_ends
+            a_credential_is_redeemed_within_its_window_only
+            an_access_token_is_exchanged_once
+            a_repeated_opening_replaces_a_refresh_token_that_was_not_used
+            rt_4_revoke_racing_refresh_ends_with_no_live_token
+            rt_3_fifty_at_once_have_one_successor
         }
     };
     ($bench:expr => $($claim:ident)+) => {

@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use super::verbs::{self, Snapshot, Txn};
 use super::{
     Answer, Appended, AuditFilter, Committed, CredentialChange, DeviceTimes, DueStep, Exposure, ExposureFilter,
-    FeedSnapshot, FirstUse, Genesis, IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogIn, LogState, LookupIdChange,
-    LookupIdChanged, MAX_PAGE, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SessionView, Store, StoreError,
-    TargetPlan, UseOnce,
+    FeedSnapshot, FirstUse, Genesis, IssuePlan, IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogIn, LogState,
+    LookupIdChange, LookupIdChanged, MAX_PAGE, NewSchedule, Opened, Pruned, Redeem, Redeemed, RevocationFilter, Revoke,
+    SessionView, Store, StoreError, TargetPlan, UseOnce,
 };
 use crate::model::{
-    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
-    SealedSecret, StoredRevocation, SubjectChange, SubjectState,
+    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
+    RefreshFamily, Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// Runs work in transactions.
@@ -89,6 +89,23 @@ impl<E: Engine> Store for E {
     fn issuing_snapshot(&self, sid: &str, plan: TargetPlan) -> Answer<'_, Option<IssuingSnapshot>> {
         let sid = sid.to_owned();
         self.read(move |snapshot| verbs::issuing_snapshot(snapshot, &sid, plan))
+    }
+
+    fn redeem(&self, act: Act, redeem: Redeem, plan: IssuePlan) -> Answer<'_, Redeemed> {
+        self.write(move |txn| verbs::redeem(txn, &act, redeem, plan))
+    }
+
+    fn family(&self, sid: &str) -> Answer<'_, Option<RefreshFamily>> {
+        let sid = sid.to_owned();
+        self.read(move |snapshot| snapshot.tables.family(&sid))
+    }
+
+    fn first_grace_end(&self) -> Answer<'_, Option<UnixMillis>> {
+        self.read(|snapshot| snapshot.tables.first_grace_end())
+    }
+
+    fn end_graces(&self, limit: usize) -> Answer<'_, Pruned> {
+        self.write(move |txn| verbs::end_graces(txn, limit))
     }
 
     fn judging_snapshot(&self, targets: Vec<TargetHash>, sid: Option<String>) -> Answer<'_, JudgingSnapshot> {

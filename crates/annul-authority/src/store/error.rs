@@ -8,6 +8,8 @@ use annul_core::fold::{NotAdmitted, NotLiftable};
 use annul_core::position::Position;
 use annul_core::time::UnixSeconds;
 
+use super::NotIssued;
+
 /// Why a verb did nothing. Whatever the variant, nothing that was acknowledged before is lost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -88,6 +90,9 @@ pub enum Refused {
     /// An entry in force revokes what was to be opened.
     #[error("revoked by the entry at {}", .0.at)]
     Revoked(Refusal),
+    /// No token can be issued for what was presented.
+    #[error(transparent)]
+    NotIssued(#[from] NotIssued),
     /// The subject is blocked.
     #[error("the subject is blocked since {at}")]
     SubjectBlocked {
@@ -252,6 +257,7 @@ impl Refused {
             Self::NotProven => "invalid_credentials",
             Self::NotASubject => "not_a_subject",
             Self::NotBlocked => "not_blocked",
+            Self::NotIssued(why) => why.code(),
             Self::NotAdmitted(NotAdmitted::InTheFuture { .. }) => "cutoff_in_the_future",
             Self::NotAdmitted(NotAdmitted::ReachesNoSession { .. }) => "reach_not_allowed",
             Self::NotAdmitted(_) => "cutoff_not_allowed",

@@ -19,8 +19,8 @@ use super::verbs::{Snapshot, Txn};
 use super::{Answer, AuditFilter, Committed, DueStep, Limits, LogState, Pruned, RevocationFilter, StoreError};
 use crate::clock::Clock;
 use crate::model::{
-    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Schedule, Session, Side,
-    StoredRevocation, SubjectState, VerifierBound,
+    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, RefreshFamily, Schedule, Session,
+    Side, StoredRevocation, SubjectState, VerifierBound,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -99,6 +99,8 @@ struct State {
     sessions_by_subject: OrdSet<(String, String)>,
     sessions_by_target: OrdSet<(TargetHash, String)>,
     open_sessions_by_expiry: OrdSet<(UnixSeconds, String)>,
+    families: OrdMap<String, RefreshFamily>,
+    graces: OrdSet<(UnixMillis, String)>,
     revocations: OrdMap<Position, StoredRevocation>,
     revocations_by_target: OrdSet<(TargetHash, Position)>,
     cells: OrdMap<(Side, TargetHash), HashedCell>,
@@ -171,6 +173,14 @@ impl Read for State {
             of_subject && session.created <= span.opened_by && session.expires >= span.ends_from
         });
         Ok(within.take(limit).cloned().collect())
+    }
+
+    fn family(&self, sid: &str) -> Result<Option<RefreshFamily>> {
+        Ok(self.families.get(sid).cloned())
+    }
+
+    fn first_grace_end(&self) -> Result<Option<UnixMillis>> {
+        Ok(self.graces.get_min().map(|(until, _)| *until))
     }
 
     fn latest_expiry(&self) -> Result<Option<UnixSeconds>> {
@@ -326,6 +336,26 @@ impl Write for State {
         Ok(())
     }
 
+    fn put_family(&mut self, family: &RefreshFamily) -> Result<()> {
+        self.forget_family(&family.sid);
+        if let Some(spent) = &family.spent {
+            self.graces.insert((spent.until, family.sid.clone()));
+        }
+        self.families.insert(family.sid.clone(), family.clone());
+        Ok(())
+    }
+
+    fn end_graces(&mut self, now: UnixMillis, limit: usize) -> Result<usize> {
+        let over: Vec<_> = self.graces.iter().take_while(|(until, _)| *until <= now).take(limit).cloned().collect();
+        for grace in &over {
+            self.graces.remove(grace);
+            if let Some(family) = self.families.get_mut(&grace.1) {
+                family.spent = None;
+            }
+        }
+        Ok(over.len())
+    }
+
     fn put_revocation(&mut self, revocation: &StoredRevocation) -> Result<()> {
         self.revocations_by_target.insert((revocation.hash, revocation.at));
         self.revocations.insert(revocation.at, revocation.clone());
@@ -450,7 +480,10 @@ impl Write for State {
 
         let over = self.sessions.iter().filter(|(_, kept)| kept.session.expires < horizon.entries);
         let over: Vec<String> = over.take(limit).map(|(sid, _)| sid.clone()).collect();
-        over.iter().for_each(|sid| self.forget_session(sid));
+        for sid in &over {
+            self.forget_session(sid);
+            self.forget_family(sid);
+        }
         count(over.len());
 
         let head = self.log.as_ref().map(|log| log.head.at);
@@ -500,6 +533,13 @@ impl State {
     fn committed(&self) -> Committed {
         let head = self.log.as_ref().map(|log| log.head.at).unwrap_or_default();
         Committed { head, client_changes: self.client_changes }
+    }
+
+    fn forget_family(&mut self, sid: &str) {
+        let spent = self.families.remove(sid).and_then(|family| family.spent);
+        if let Some(spent) = spent {
+            self.graces.remove(&(spent.until, sid.to_owned()));
+        }
     }
 
     fn forget_session(&mut self, sid: &str) {

@@ -29,6 +29,7 @@ mod engine;
 mod error;
 mod memory;
 mod once;
+mod refresh;
 mod sqlite;
 pub(crate) mod tables;
 mod verbs;
@@ -47,17 +48,20 @@ pub use self::answers::{
     Appended, AuditFilter, Cells, Committed, DueStep, ExposedSession, Exposure, ExposureFilter, FeedSnapshot, Genesis,
     IssuingSnapshot, JudgingSnapshot, Kept, KillKey, Limits, Lines, LogState, MAX_COUNTED, MAX_ENTRIES, MAX_EXAMINED,
     MAX_PAGE, MAX_SCHEDULES, MAX_SLICES, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SLICE_SECONDS,
-    SchedulePlan, SessionCount, SessionView, TargetPlan,
+    SchedulePlan, SessionCount, SessionView,
 };
 pub use self::credentials::{CredentialChange, DeviceTimes, Holder, LogIn, LookupIdChange, LookupIdChanged};
 pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
 pub use self::once::{FirstUse, UseOnce};
+pub use self::refresh::{
+    IssuePlan, Issuing, NewSuccessor, NotIssued, Redeem, Redeemed, RefreshRefusal, RefreshWindow, TargetPlan,
+};
 pub use self::sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use self::verbs::with_group_claim;
 use crate::model::{
-    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession, Schedule,
-    SealedSecret, StoredRevocation, SubjectChange, SubjectState,
+    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
+    RefreshFamily, Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// The future of an answer.
@@ -114,6 +118,31 @@ pub trait Store: Send + Sync {
     /// its targets, then what is in force against the targets that `plan` computes. A revocation
     /// that this snapshot does not contain has a greater position than its head (I9).
     fn issuing_snapshot(&self, sid: &str, plan: TargetPlan) -> Answer<'_, Option<IssuingSnapshot>>;
+
+    /// Redeems a genuine credential for its session's next tokens: judged and moved on in one
+    /// transaction, so that it is redeemed once whoever presents it how often.
+    ///
+    /// Refused in this order: an unknown session or family; another client; another proof key, or none,
+    /// where the session is bound to one; then by generation. The current one moves the family on. The
+    /// one before, in its grace and from the same asker, gives the same successor again. Any other that
+    /// was current before ends the session by its own entry. One that the family does not know ends
+    /// nothing.
+    ///
+    /// Before the family moves on, the session is judged and then the access token that `plan` is about
+    /// to issue; whenever none would be issued, nothing changes ([`Refused::NotIssued`]). The token is to
+    /// be signed from the snapshot in the answer: a revocation that it does not contain has a greater
+    /// position (I9, I14).
+    fn redeem(&self, act: Act, redeem: Redeem, plan: IssuePlan) -> Answer<'_, Redeemed>;
+
+    /// The family of a session, if its tokens are renewed without the backend.
+    fn family(&self, sid: &str) -> Answer<'_, Option<RefreshFamily>>;
+
+    /// When the grace ends that ends first.
+    fn first_grace_end(&self) -> Answer<'_, Option<UnixMillis>>;
+
+    /// Forgets at most `limit` spent generations whose grace has ended, their successors' seals with
+    /// them. Never needed for correctness: what has ended is not answered from.
+    fn end_graces(&self, limit: usize) -> Answer<'_, Pruned>;
 
     /// All that a token is checked by: the head, what is in force against its targets, and its
     /// session where one is named.

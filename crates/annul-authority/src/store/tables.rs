@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{AuditFilter, DueStep, Limits, LogState, Pruned, RevocationFilter, StoreError};
 use crate::model::{
-    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, KeySource, LogLine, Schedule, Session, Side,
-    StoredRevocation, SubjectState, VerifierBound,
+    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, KeySource, LogLine, RefreshFamily, Schedule, Session,
+    Side, StoredRevocation, SubjectState, VerifierBound,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -37,6 +37,9 @@ pub(crate) trait Read {
     fn count_naming(&self, target: &TargetHash) -> Result<u64>;
     /// Sessions, ended ones too, by sid, after one.
     fn sessions_in(&self, span: &SessionSpan<'_>, after: &str, limit: usize) -> Result<Vec<Session>>;
+    fn family(&self, sid: &str) -> Result<Option<RefreshFamily>>;
+    /// The earliest end of a grace.
+    fn first_grace_end(&self) -> Result<Option<UnixMillis>>;
     /// The latest absolute end of any session that has not ended.
     fn latest_expiry(&self) -> Result<Option<UnixSeconds>>;
 
@@ -92,6 +95,11 @@ pub(crate) trait Write: Read {
 
     /// `targets` are those the session is found by; none when it has ended.
     fn put_session(&mut self, session: &Session, targets: &[TargetHash]) -> Result<()>;
+
+    /// The family goes when its session is pruned.
+    fn put_family(&mut self, family: &RefreshFamily) -> Result<()>;
+    /// Removes the spent generations whose grace ends up to `now`, at most `limit`, and says how many.
+    fn end_graces(&mut self, now: UnixMillis, limit: usize) -> Result<usize>;
 
     fn put_revocation(&mut self, revocation: &StoredRevocation) -> Result<()>;
     /// A cell that is `None` is removed.

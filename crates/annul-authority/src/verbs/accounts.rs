@@ -11,7 +11,7 @@ use crate::store::{CredentialChange, Holder, LogIn, MAX_PAGE};
 use crate::verbs::bounds;
 use crate::verbs::oauth_clients::OAuthClient;
 use crate::verbs::revocations::{Revoked, Wait};
-use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
+use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer, refresh_by};
 use crate::verbs::tokens::CANARY;
 
 /// The client of sessions that a login opened.
@@ -68,6 +68,12 @@ pub struct LoginRequest {
     /// The scope wanted.
     #[serde(default)]
     pub scope: Option<String>,
+    /// Whether the answer has a refresh token, as at `POST /v1/sessions`.
+    #[serde(default)]
+    pub refresh_token: bool,
+    /// Whether the access token is its own refresh credential, as at `POST /v1/sessions`.
+    #[serde(default)]
+    pub exchange: bool,
 }
 
 /// An account.
@@ -133,15 +139,19 @@ impl Authority {
             device: request.device,
             scope: request.scope,
             confirmation: client.proof,
+            refresh_token: request.refresh_token,
+            exchange: request.exchange,
             ..OpenSession::default()
         };
-        let session = self.new_session(&caller, open).await?;
+        let by = refresh_by(&open)?;
+        let mut session = self.new_session(&caller, open).await?;
+        let offer = self.offer(&mut session, by)?;
         let _signing = self.signing_lock().read().await;
         // The password may have been changed, the account deleted or its subject renamed while it was
         // being hashed: the transaction that opens the session looks once more.
         let login = LogIn { username: account.username, proven: account.password, fingerprint, session };
         let opened = self.store().log_in(caller.act("session.open", None), login).await?;
-        self.first_token(opened).await
+        self.first_answer(opened, offer).await
     }
 
     /// The public client that a login names, with the key that its request proved to hold.

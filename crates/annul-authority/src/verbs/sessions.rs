@@ -12,18 +12,16 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Chosen, Device, KeyState, NewSession, ProofKey, Session, SessionStatus, SubjectState};
+use crate::model::{Chosen, Device, NewSession, ProofKey, RefreshBy, Session, SessionStatus};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
-use crate::secrets::subject_key::SubjectSecret;
 use crate::setup::TokenKey;
-use crate::store::{LogState, Opened, SessionView};
+use crate::store::{Issuing, NotIssued, Opened, SessionView};
 use crate::verbs::bounds;
 use crate::verbs::minting::{Grant, Minted, Stamp};
+use crate::verbs::next_token::{MOST_TRIES, NextToken};
 use crate::verbs::revocations::Revoked;
 
-/// How often an issue is tried anew because the keys or settings changed meanwhile.
-const MOST_TRIES: usize = 4;
 /// Uses of sessions held in memory before they are written.
 const MOST_PENDING_USES: usize = 10_000;
 
@@ -63,6 +61,13 @@ pub struct OpenSession {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub confirmation: Option<ProofKey>,
+    /// Whether the answer has a refresh token, so that the client renews its tokens at `/oauth2/token`.
+    #[serde(default)]
+    pub refresh_token: bool,
+    /// Whether the access token is its own refresh credential, to be exchanged for the next one at
+    /// `/oauth2/token`. It does not go with `refresh_token`.
+    #[serde(default)]
+    pub exchange: bool,
 }
 
 /// A string or an array of strings.
@@ -122,6 +127,13 @@ pub struct TokenAnswer {
     pub access_token: Secret,
     /// `Bearer`, or `DPoP` for a token bound to a key that signs proofs.
     pub token_type: &'static str,
+    /// The refresh token, where one was asked for. A repeated opening has none once it was used.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<Secret>,
+    /// Seconds until the refresh token expires if it is not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token_expires_in: Option<u64>,
     /// Seconds until it expires.
     pub expires_in: u64,
     /// When it expires.
@@ -197,10 +209,12 @@ impl Authority {
     /// acknowledged before does not reach it and one acknowledged after does. A session that would
     /// be revoked at once is not opened.
     pub async fn open_session(&self, caller: &Caller, request: OpenSession) -> Result<TokenAnswer, VerbError> {
-        let new = self.new_session(caller, request).await?;
+        let by = refresh_by(&request)?;
+        let mut new = self.new_session(caller, request).await?;
+        let offer = self.offer(&mut new, by)?;
         let _signing = self.signing_lock().read().await;
         let opened = self.store().open_session(caller.act("session.open", None), new).await?;
-        self.first_token(opened).await
+        self.first_answer(opened, offer).await
     }
 
     /// The first token of a session that was just opened. The caller holds the signing lock for
@@ -214,7 +228,14 @@ impl Authority {
         let now = self.clock().millis();
         let standing = self.standing();
         let signer = standing.signer()?;
-        let stamp = self.stamp(&opened.session, opened.session.position, now)?;
+        let jti = match opened.family.as_ref().and_then(|family| family.current.jti()) {
+            Some(jti) => jti.to_owned(),
+            None => random::token_id(now)?,
+        };
+        let stamp = self.stamp_as(&opened.session, opened.session.position, now, jti);
+        if stamp.expires <= stamp.issued {
+            return Err(VerbError::SessionExpired);
+        }
         let grant = Grant::of_session(&opened.session, &opened.subject, &opened.log);
         let minted = grant.draft(stamp, signer.kid(), &opened.log.settings, self.hash_key())?.sign(&**signer)?;
         Ok(token_answer(&opened.session, minted))
@@ -267,46 +288,27 @@ impl Authority {
     pub(crate) async fn issue(&self, sid: &str) -> Result<TokenAnswer, VerbError> {
         for _ in 0..MOST_TRIES {
             let now = self.clock().millis();
-            let standing = self.standing();
-            let secret = match self.setup().token_key {
-                TokenKey::Signing => None,
-                TokenKey::PerSubject => Some(standing.subject_secret()?),
-            };
-            let signer = standing.signer()?;
-            let jti = random::token_id(now)?;
-            let planned = self.clone();
-            let kid = secret.map_or(signer.kid(), SubjectSecret::name).to_owned();
-            let (plan_kid, plan_jti) = (kid.clone(), jti.clone());
-            let plan = Box::new(move |log: &LogState, session: &Session, subject: &SubjectState| -> Vec<TargetHash> {
-                let stamp = planned.stamp_as(session, log.head.at, now, plan_jti);
-                let grant = Grant::of_session(session, subject, log);
-                let draft = grant.draft(stamp, &plan_kid, &log.settings, planned.hash_key());
+            let next = NextToken::at(self, now)?;
+            let planned = next.clone();
+            let plan = Box::new(move |issuing: &Issuing<'_>| -> Vec<TargetHash> {
                 // A draft that cannot be made is refused below, where the error has a way out.
+                let draft = planned.draft(issuing);
                 draft.map(|draft| draft.facts.targets.iter().map(|(_, hash)| *hash).collect()).unwrap_or_default()
             });
             let snapshot = self.store().issuing_snapshot(sid, plan).await?.ok_or(VerbError::SessionUnknown)?;
             usable(&snapshot.status)?;
-            let signs = match secret {
-                None => snapshot.keys.iter().any(|key| key.state == KeyState::Active && key.kid == kid),
-                Some(secret) => {
-                    snapshot.log.subject_secret.as_ref().is_some_and(|sealed| sealed.generation == secret.generation())
+            let draft = match next.draft(&snapshot.issuing()) {
+                Err(NotIssued::KeysChanged) => {
+                    self.reload().await?;
+                    continue;
                 }
+                drafted => drafted?,
             };
-            if !signs {
-                self.reload().await?;
-                continue;
-            }
-            let session = snapshot.session;
-            let stamp = Stamp { jti, ..self.stamp(&session, snapshot.log.head.at, now)? };
-            let grant = Grant::of_session(&session, &snapshot.subject, &snapshot.log);
-            let draft = grant.draft(stamp, &kid, &snapshot.log.settings, self.hash_key())?;
             if let Some(refusal) = draft.facts.judge(|hash| snapshot.access.get(hash).copied()) {
                 return Err(VerbError::IssueRevoked(refusal));
             }
-            let minted = match secret {
-                None => draft.sign(&**signer)?,
-                Some(secret) => draft.sign(&secret.key_of(self.issuer(), &session.subject, &snapshot.subject.key))?,
-            };
+            let minted = next.sign(draft, &snapshot)?;
+            let session = snapshot.session;
             self.note_use(&session, now).await?;
             return Ok(token_answer(&session, minted));
         }
@@ -332,7 +334,7 @@ impl Authority {
 
     /// Uses are held back and written in batches, but never so long that a session in use could
     /// look idle.
-    async fn note_use(&self, session: &Session, now: UnixMillis) -> Result<(), VerbError> {
+    pub(crate) async fn note_use(&self, session: &Session, now: UnixMillis) -> Result<(), VerbError> {
         let pending = {
             let mut uses = self.uses();
             uses.insert(session.sid.clone(), now);
@@ -373,15 +375,11 @@ impl Authority {
             ancestors: Vec::new(),
             replaces: request.replaces,
             change: self.changed_by_login(),
+            family: None,
         })
     }
 
-    fn stamp(&self, session: &Session, position: Position, now: UnixMillis) -> Result<Stamp, VerbError> {
-        let stamp = self.stamp_as(session, position, now, random::token_id(now)?);
-        if stamp.expires <= stamp.issued { Err(VerbError::SessionExpired) } else { Ok(stamp) }
-    }
-
-    fn stamp_as(&self, session: &Session, position: Position, now: UnixMillis, jti: String) -> Stamp {
+    pub(crate) fn stamp_as(&self, session: &Session, position: Position, now: UnixMillis, jti: String) -> Stamp {
         let issued = now.floor();
         let expires = issued.plus(self.token_life()).min(session.expires);
         Stamp { position, issued, expires, jti }
@@ -429,6 +427,19 @@ pub(crate) fn usable(status: &SessionStatus) -> Result<(), VerbError> {
     }
 }
 
+/// What renews the tokens of a session opened so.
+pub(crate) fn refresh_by(request: &OpenSession) -> Result<Option<RefreshBy>, VerbError> {
+    match (request.refresh_token, request.exchange) {
+        (true, true) => {
+            let why = "does not go with `refresh_token`: a session has one refresh credential".to_owned();
+            Err(VerbError::Invalid { member: "exchange", why })
+        }
+        (true, false) => Ok(Some(RefreshBy::RefreshToken)),
+        (false, true) => Ok(Some(RefreshBy::AccessToken)),
+        (false, false) => Ok(None),
+    }
+}
+
 fn device_of(body: DeviceBody) -> Result<Device, VerbError> {
     bounds::name("device.id", &body.id)?;
     bounds::text("device.name", body.name.as_deref(), bounds::MAX_DEVICE_TEXT)?;
@@ -445,6 +456,8 @@ fn token_answer(session: &Session, minted: Minted) -> TokenAnswer {
         subject: session.subject.clone(),
         access_token: token,
         token_type: ProofKey::token_type(session.confirmation.as_ref()),
+        refresh_token: None,
+        refresh_token_expires_in: None,
         expires_in: stamp.expires.0.saturating_sub(stamp.issued.0),
         expires_at: stamp.expires.0,
         jti: stamp.jti,

@@ -28,6 +28,8 @@ fn with_password(name: &str, password: &str) -> LoginRequest {
         device: None,
         audience: None,
         scope: None,
+        refresh_token: false,
+        exchange: false,
     }
 }
 

@@ -262,6 +262,8 @@ async fn log_in_on(world: &World, name: &str, password: &str, device: &str) -> R
         device: Some(DeviceBody { id: device.to_owned(), ..DeviceBody::default() }),
         audience: None,
         scope: None,
+        refresh_token: false,
+        exchange: false,
     };
     world.authority.login(request).await
 }

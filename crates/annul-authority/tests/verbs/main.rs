@@ -12,6 +12,7 @@ mod exposure;
 mod foreign;
 mod groups;
 mod keys;
+mod refresh;
 mod schedules;
 mod sessions;
 mod start;

@@ -123,7 +123,7 @@ pub async fn keys_of_subjects_change_with_the_entry_that_says_so(bench: Bench) {
     bench.open("s1", "alice").await;
     assert!(bench.store.set_subject_secret(act(), secret(1)).await.unwrap().positions.is_empty());
     bench.store.set_subject_key(act(), "alice", "second".to_owned()).await.unwrap();
-    let snapshot = bench.store.issuing_snapshot("s1", Box::new(|_, _, _| Vec::new())).await.unwrap().unwrap();
+    let snapshot = bench.store.issuing_snapshot("s1", Box::new(|_: &Issuing<'_>| Vec::new())).await.unwrap().unwrap();
     assert_eq!((snapshot.subject.key.as_str(), snapshot.status), ("second", SessionStatus::Live));
     assert_eq!(snapshot.log.subject_secret, Some(secret(1)));
     assert_eq!(held(&bench).await, [TargetKind::Subject]);

@@ -101,7 +101,7 @@ pub async fn i9_no_snapshot_issues_past_a_concurrent_revocation(bench: Bench) {
                     let mut seen = Vec::new();
                     loop {
                         let last = done.load(Ordering::SeqCst);
-                        let plan = Box::new(|_: &LogState, _: &_, _: &_| Vec::new());
+                        let plan = Box::new(|_: &Issuing<'_>| Vec::new());
                         let snapshot = store.issuing_snapshot(&sid, plan).await.unwrap().unwrap();
                         seen.push((snapshot.log.head.at, snapshot.status));
                         if last {

@@ -148,7 +148,7 @@ pub async fn an_issuing_snapshot_gives_the_cells_its_plan_asks_for(bench: Bench)
     bench.open("s1", "alice").await;
     let at = bench.revoke("claim:roles=admin", Cutoff::Always, Reach::Access).await.positions[0];
     bench.revoke("client:web", Cutoff::Now, Reach::Access).await;
-    let plan = Box::new(|log: &LogState, session: &crate::model::Session, _: &_| {
+    let plan = Box::new(|Issuing { log, session, .. }: &Issuing<'_>| {
         assert_eq!(session.sid, "s1");
         vec![target("claim:roles=admin").hash(&log.hash_key), target("claim:roles=reader").hash(&log.hash_key)]
     });
@@ -157,7 +157,7 @@ pub async fn an_issuing_snapshot_gives_the_cells_its_plan_asks_for(bench: Bench)
     let cells: Vec<_> = snapshot.access.values().map(|cell| cell.always).collect();
     assert_eq!(cells, [Some(at)], "only what was asked for, only what is in force");
     assert_eq!(snapshot.keys.len(), 2);
-    let nobody = bench.store.issuing_snapshot("s2", Box::new(|_, _, _| Vec::new())).await.unwrap();
+    let nobody = bench.store.issuing_snapshot("s2", Box::new(|_: &Issuing<'_>| Vec::new())).await.unwrap();
     assert!(nobody.is_none());
 }
 

@@ -219,7 +219,7 @@ pub async fn i9_no_snapshot_carries_a_version_past_its_change(bench: Bench) {
                     let mut seen: Vec<(Position, Option<u64>)> = Vec::new();
                     loop {
                         let last = done.load(Ordering::SeqCst);
-                        let plan = Box::new(|_: &LogState, _: &_, _: &_| Vec::new());
+                        let plan = Box::new(|_: &Issuing<'_>| Vec::new());
                         let snapshot = store.issuing_snapshot("s1", plan).await.unwrap().unwrap();
                         seen.push((snapshot.log.head.at, snapshot.subject.version));
                         if last {

@@ -20,11 +20,12 @@ const LOCK: &str = "lock";
 /// Marks a database as ours: "annl".
 const APPLICATION_ID: i64 = 0x616e_6e6c;
 /// Schemas in order; the database's `user_version` counts those that were applied.
-const SCHEMAS: [&str; 5] = [
+const SCHEMAS: [&str; 6] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
+    include_str!("schema/0005.sql"),
     include_str!("schema/0006.sql"),
 ];
 /// How long a connection waits for another's short lock, such as a checkpoint's.

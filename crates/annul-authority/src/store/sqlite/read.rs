@@ -4,16 +4,18 @@ use annul_core::feed::log::ReplicaStatus;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
 use annul_core::target::{HashKey, Target, TargetHash};
-use annul_core::time::UnixSeconds;
+use annul_core::time::{UnixMillis, UnixSeconds};
 use rusqlite::{OptionalExtension as _, Params, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::failure::{failed, unreadable};
 use super::queue::Rows;
-use super::row::{AUDIT, Number, REVOCATION, audit, chain, from_doc, full_name, millis, position, revocation};
+use super::row::{
+    AUDIT, FAMILY, Number, REVOCATION, audit, chain, family, from_doc, full_name, millis, position, revocation,
+};
 use crate::model::{
-    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, Schedule, Session, Side,
-    StoredRevocation, SubjectState, VerifierBound,
+    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, RefreshFamily, Schedule, Session,
+    Side, StoredRevocation, SubjectState, VerifierBound,
 };
 use crate::store::tables::{Attempt, IssuerRow, Read, SessionSpan};
 use crate::store::{AuditFilter, DueStep, LogState, RevocationFilter, StoreError};
@@ -131,6 +133,18 @@ impl Read for Rows<'_> {
         );
         let (opened_by, ends_from) = (Number(span.opened_by.0), Number(span.ends_from.0));
         self.docs("session", &sql, params![after, opened_by, ends_from, Number(limit as u64), span.subject])
+    }
+
+    fn family(&self, sid: &str) -> Result<Option<RefreshFamily>> {
+        let sql = format!("SELECT {FAMILY} FROM refresh_family WHERE sid = ?1");
+        let found = self.first(&sql, [sid], family)?;
+        found.map(|family| family.ok_or_else(unreadable("refresh_family"))).transpose()
+    }
+
+    fn first_grace_end(&self) -> Result<Option<UnixMillis>> {
+        let sql = "SELECT min(grace_until_millis) FROM refresh_family WHERE grace_until_millis IS NOT NULL";
+        let first: Option<Option<Number>> = self.first(sql, [], |row| row.get(0))?;
+        Ok(first.flatten().map(millis))
     }
 
     fn latest_expiry(&self) -> Result<Option<UnixSeconds>> {

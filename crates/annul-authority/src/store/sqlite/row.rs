@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::unreadable;
-use crate::model::{AuditEvent, StoredRevocation};
+use crate::model::{AuditEvent, RefreshFamily, RefreshMark, SpentGeneration, StoredRevocation};
 use crate::store::StoreError;
 
 /// An unsigned number in a column. What is greater than SQLite's integers is kept as the greatest of
@@ -161,4 +161,46 @@ pub(super) fn audit(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
         reason: row.get(7)?,
         request_id: row.get(8)?,
     })
+}
+
+pub(super) const FAMILY: &str = "sid, generation, current, access_expires, spent, successor, grace_until_millis, asker";
+
+/// The columns of [`FAMILY`]; `None` when they contradict each other.
+pub(super) fn family(row: &Row<'_>) -> rusqlite::Result<Option<RefreshFamily>> {
+    let spent = match row.get::<_, Option<Mark>>(4)? {
+        None => None,
+        Some(Mark(mark)) => {
+            let asker: String = row.get(7)?;
+            let Ok(by) = serde_json::from_str(&asker) else { return Ok(None) };
+            Some(SpentGeneration { mark, successor: row.get(5)?, until: millis(row.get(6)?), by })
+        }
+    };
+    Ok(Some(RefreshFamily {
+        sid: row.get(0)?,
+        generation: row.get(1)?,
+        current: row.get::<_, Mark>(2)?.0,
+        access_expires: UnixSeconds(row.get::<_, Number>(3)?.0),
+        spent,
+    }))
+}
+
+/// A mark in a column: the hash as bytes, the `jti` as text.
+pub(super) struct Mark(pub(super) RefreshMark);
+
+impl ToSql for Mark {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match &self.0 {
+            RefreshMark::Hash(hash) => hash.as_slice().into(),
+            RefreshMark::Jti(jti) => jti.as_str().into(),
+        })
+    }
+}
+
+impl FromSql for Mark {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(match value {
+            ValueRef::Blob(hash) => RefreshMark::Hash(hash.try_into().map_err(|_| FromSqlError::InvalidType)?),
+            text => RefreshMark::Jti(text.as_str()?.to_owned()),
+        }))
+    }
 }

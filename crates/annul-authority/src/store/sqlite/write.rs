@@ -10,11 +10,12 @@ use super::failure::failed;
 use super::queue::Rows;
 use super::read::side_column;
 use super::row::{
-    Number, REVOCATION, cutoff_columns, emitter_column, full_name, position, reach_column, to_doc, until_column,
+    FAMILY, Mark, Number, REVOCATION, cutoff_columns, emitter_column, full_name, position, reach_column, to_doc,
+    until_column,
 };
 use crate::model::{
-    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, LogLine, Schedule, Session, Side, StoredRevocation,
-    SubjectState, VerifierBound,
+    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, LogLine, RefreshFamily, Schedule, Session, Side,
+    StoredRevocation, SubjectState, VerifierBound,
 };
 use crate::store::tables::{Attempt, IssuerRow, MAX_BOUNDS, PruneHorizon, Write};
 use crate::store::{LogState, Pruned, StoreError};
@@ -80,6 +81,34 @@ impl Write for Rows<'_> {
             self.run("INSERT INTO session_target (target, sid) VALUES (?1, ?2)", params![target.0, session.sid])?;
         }
         Ok(())
+    }
+
+    fn put_family(&mut self, family: &RefreshFamily) -> Result<()> {
+        let spent = family.spent.as_ref();
+        let sql = format!(
+            "INSERT INTO refresh_family ({FAMILY}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+             ON CONFLICT (sid) DO UPDATE SET generation = excluded.generation, current = excluded.current, \
+             access_expires = excluded.access_expires, spent = excluded.spent, successor = excluded.successor, \
+             grace_until_millis = excluded.grace_until_millis, asker = excluded.asker"
+        );
+        let params = params![
+            family.sid,
+            family.generation,
+            Mark(family.current.clone()),
+            Number(family.access_expires.0),
+            spent.map(|spent| Mark(spent.mark.clone())),
+            spent.map(|spent| &spent.successor),
+            spent.map(|spent| Number(spent.until.0)),
+            spent.map(|spent| to_doc(&spent.by)),
+        ];
+        self.run(&sql, params).map(drop)
+    }
+
+    fn end_graces(&mut self, now: UnixMillis, limit: usize) -> Result<usize> {
+        let sql = "UPDATE refresh_family SET spent = NULL, successor = NULL, grace_until_millis = NULL, asker = NULL \
+                   WHERE sid IN (SELECT sid FROM refresh_family WHERE grace_until_millis <= ?1 \
+                   ORDER BY grace_until_millis LIMIT ?2)";
+        self.run(sql, params![Number(now.0), Number(limit as u64)])
     }
 
     fn put_revocation(&mut self, entry: &StoredRevocation) -> Result<()> {

@@ -9,6 +9,7 @@ mod keys;
 mod lookup_id;
 mod names;
 mod once;
+mod refresh;
 mod revocations;
 mod schedules;
 mod sessions;
@@ -28,6 +29,7 @@ pub(crate) use self::keys::{change_keys, issuers, kill_key, publish_settings, pu
 pub(crate) use self::lookup_id::change_lookup_id;
 pub(crate) use self::names::{add_account, add_client, note, remove_account, remove_client};
 pub(crate) use self::once::use_once;
+pub(crate) use self::refresh::{end_graces, redeem};
 pub(crate) use self::revocations::{lift, rehearse, revoke};
 pub(crate) use self::schedules::{cancel_schedule, refuse_step, rehearse_schedule, run_step, schedule};
 pub(crate) use self::sessions::{end_session, issuing_snapshot, note_uses, open_session, session_view, sessions_of};

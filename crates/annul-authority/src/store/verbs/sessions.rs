@@ -8,12 +8,13 @@ use annul_core::target::{Target, TargetKind};
 use annul_core::time::UnixMillis;
 
 use super::subjects::apply;
-use super::{Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, once, remember_attempt, status};
+use super::{Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, once, refresh, remember_attempt, status};
 use crate::log::Appender;
 use crate::model::{Act, Ended, MAX_ANCESTORS, NewRevocation, NewSession, Session, SessionStatus, Side, SubjectState};
 use crate::store::tables::Write;
 use crate::store::{
-    Appended, IssuingSnapshot, LogState, MAX_PAGE, Opened, Refused, SessionCount, SessionView, StoreError, TargetPlan,
+    Appended, Issuing, IssuingSnapshot, LogState, MAX_PAGE, Opened, Refused, SessionCount, SessionView, StoreError,
+    TargetPlan,
 };
 
 /// Targets a token has besides those of its session: `token` and `key`.
@@ -25,7 +26,8 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
             let session = txn.tables.session(&sid)?.ok_or(Refused::SessionUnknown)?;
             let log = txn.tables.log()?;
             let subject = txn.tables.subject(&own_subject(&log, &session.subject)?)?;
-            return Ok(Opened { session, subject, replaced, log, repeated: true });
+            let family = refresh::begin_again(txn.tables, &sid, new.family)?;
+            return Ok(Opened { session, subject, replaced, log, family, repeated: true });
         }
         Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
@@ -62,12 +64,14 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
         fingerprint: state.fingerprint.clone(),
         confirmation: new.confirmation,
         ancestors: new.ancestors,
+        refresh_by: new.family.as_ref().map(|family| family.first.kind()),
         position: at,
         claims_position: at,
         ended: None,
     };
     judge_new(&log, &session)?;
     put_session(log.parts(), &session)?;
+    let family = new.family.map(|family| refresh::begin(&mut *log.tables, &session, family)).transpose()?;
     if replaced.is_none() {
         let text = Target::one(&log.log().settings.issuer, TargetKind::Session, &session.sid)
             .map_or_else(|_| session.sid.clone(), |target| log.text(&target));
@@ -75,7 +79,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
     }
     let log = log.log().clone();
     remember_attempt(txn, act, &Outcome::Opened { sid: session.sid.clone(), replaced })?;
-    Ok(Opened { session, subject: state, replaced, log, repeated: false })
+    Ok(Opened { session, subject: state, replaced, log, family, repeated: false })
 }
 
 pub(crate) fn issuing_snapshot(
@@ -88,9 +92,12 @@ pub(crate) fn issuing_snapshot(
     let Some(session) = snapshot.tables.session(sid)? else { return Ok(None) };
     let subject = snapshot.tables.subject(&own_subject(&log, &session.subject)?)?;
     let status = status(snapshot.tables, &log, &session, snapshot.now)?;
-    let targets = plan(&log, &session, &subject);
+    let family = refresh::named_by_tokens(snapshot.tables, &session)?;
+    let keys = snapshot.tables.keys()?;
+    let issuing = Issuing { log: &log, session: &session, subject: &subject, family: family.as_ref(), keys: &keys };
+    let targets = plan(&issuing);
     let access = cells(snapshot.tables, &log, Side::Access, targets, snapshot.now)?;
-    Ok(Some(IssuingSnapshot { session, subject, status, access, keys: snapshot.tables.keys()?, log }))
+    Ok(Some(IssuingSnapshot { session, subject, status, access, keys, log, family }))
 }
 
 pub(crate) fn session_view(snapshot: &Snapshot<'_>, sid: &str) -> Result<Option<SessionView>> {
@@ -152,6 +159,7 @@ pub(super) fn ending(log: &LogState, sid: &str) -> Result<NewRevocation> {
 
 /// Records that the entry at `at` ended the session.
 pub(super) fn mark_ended(log: &mut Appender<'_>, session: Session, at: Position) -> Result<()> {
+    refresh::forget_successor(&mut *log.tables, &session.sid)?;
     let reason = log.tables.revocation(at)?.and_then(|entry| entry.reason);
     let ended = Some(Ended { at, time: log.commit(), reason });
     put_session(log.parts(), &Session { ended, ..session })
