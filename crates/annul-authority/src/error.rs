@@ -162,6 +162,45 @@ pub enum VerbError {
         /// The scope.
         scope: String,
     },
+    /// A client asks for a token for somebody that the token it holds was not for.
+    #[error("the client may not ask for tokens for {audience:?}; no token was issued")]
+    AudienceRefused {
+        /// The audience, cut to a length that fits a line.
+        audience: String,
+    },
+    /// A token says who may act with it, and that is somebody else.
+    #[error("the token may be acted with by somebody else only; no token was issued")]
+    ActorRefused,
+    /// Whoever signed a token is not trusted with logins.
+    #[error("the tokens of {issuer:?} open no sessions here; no token was issued")]
+    OpensNoSession {
+        /// Who, cut to a length that fits a line.
+        issuer: String,
+    },
+    /// A token that would be exchanged belongs to no session.
+    #[error("the token belongs to no session, so nothing could descend from it; no token was issued")]
+    NoSession,
+    /// An assertion was redeemed before.
+    #[error("the assertion was used before; no token was issued")]
+    AssertionUsed,
+    /// A client asks to revoke a token that was issued to another.
+    #[error("the token was not issued to this client; it was not revoked")]
+    TokenOfAnother,
+    /// A signed answer is wanted with an algorithm that does not sign now.
+    #[error("introspection answers are not signed with {wanted} now; nothing was answered")]
+    AnswerAlgorithm {
+        /// The algorithm.
+        wanted: String,
+    },
+    /// What should prove that a session was somebody's proves nothing.
+    #[error("the hint is no token of a session here; nothing was ended")]
+    HintRefused,
+    /// A hint proves that its session was somebody's, and no more.
+    #[error("the hint is expired or revoked, so it ends its own session only; nothing was ended")]
+    HintSpent,
+    /// A browser is to be sent to an address that is not registered.
+    #[error("the address is none that the client registered; nothing was ended")]
+    RedirectUnknown,
     /// The last client with `annul.admin` cannot be deleted.
     #[error("{client:?} is the last client with annul.admin; it was not deleted")]
     LastAdmin {
@@ -361,6 +400,32 @@ impl VerbError {
             }
             Self::InsufficientScope { .. } => ("insufficient_scope", Forbidden, "use a client that has the scope"),
             Self::InvalidScope { .. } => ("invalid_scope", Invalid, "ask for scopes the client was created with"),
+            Self::AudienceRefused { .. } => (
+                "audience_refused",
+                Invalid,
+                "ask for the configured audience or one of the token's own, or use a client with annul.issue",
+            ),
+            Self::ActorRefused => ("actor_refused", Invalid, "send the actor token of the one that may_act names"),
+            Self::OpensNoSession { .. } => {
+                ("opens_no_session", Invalid, "say with `subjects` at POST /v1/issuers for whom the issuer may log in")
+            }
+            Self::NoSession => ("no_session", Invalid, "a machine asks for its own token with client_credentials"),
+            Self::AssertionUsed => ("assertion_used", Invalid, "make a new assertion, with a jti of its own"),
+            Self::TokenOfAnother => {
+                ("token_of_another_client", Invalid, "let the client revoke it that it was issued to")
+            }
+            Self::AnswerAlgorithm { .. } => (
+                "answer_algorithm",
+                Conflict,
+                "register the algorithm that the metadata lists, or ask for a plain answer",
+            ),
+            Self::HintRefused => ("hint_refused", Invalid, "send an access token or the refresh token of the session"),
+            Self::HintSpent => ("hint_spent", Invalid, "log out this session, or everywhere with a token that is good"),
+            Self::RedirectUnknown => (
+                "redirect_not_registered",
+                Invalid,
+                "register exactly this address in the client's post_logout_redirect_uris",
+            ),
             Self::LastAdmin { .. } => ("last_admin", Conflict, "create another client with annul.admin first"),
             Self::PasswordLength => ("password_length", Invalid, "choose a password within the bounds"),
             Self::Unknown { what, .. } => match what {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use annul_authority::model::{Ancestor, AncestorName, Claims, Device, ProofKey, Session};
+use annul_authority::model::{Ancestor, Claims, Device, ProofKey, Session, TokenFormat};
 use annul_core::position::Position;
 use annul_core::settings::Settings;
 use annul_core::target::HashKey;
@@ -34,7 +34,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
     for name in ["roles", "level", "deep", "beta"] {
         claims.insert(name.to_owned(), token[name].clone());
     }
-    let ancestor = |name| Ancestor { issuer: "https://idp.example".to_owned(), name };
+    let idp = "https://idp.example";
     let session = Session {
         sid: "s1".to_owned(),
         subject: "alice".to_owned(),
@@ -50,7 +50,9 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
         claims,
         confirmation: Some(ProofKey::Jwk("proof".to_owned())),
         fingerprint: Some("f1".to_owned()),
-        ancestors: vec![ancestor(AncestorName::Sid("f1".to_owned())), ancestor(AncestorName::Sub("bob".to_owned()))],
+        ancestors: vec![Ancestor::session(idp, "f1"), Ancestor::subject(idp, "bob")],
+        actor: None,
+        format: TokenFormat::Jwt,
         position: Position::new(1, 5),
         claims_position: Position::new(1, 5),
         ended: None,

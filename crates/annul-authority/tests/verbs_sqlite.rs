@@ -7,14 +7,20 @@ const ON_DISK: bool = true;
 
 #[path = "verbs/accounts.rs"]
 mod accounts;
+#[path = "verbs/assertions.rs"]
+mod assertions;
 #[path = "verbs/credentials.rs"]
 mod credentials;
+#[path = "verbs/exchange.rs"]
+mod exchange;
 #[path = "verbs/exposure.rs"]
 mod exposure;
 #[path = "verbs/foreign.rs"]
 mod foreign;
 #[path = "verbs/groups.rs"]
 mod groups;
+#[path = "verbs/idp.rs"]
+mod idp;
 #[path = "verbs/keys.rs"]
 mod keys;
 #[path = "verbs/refresh.rs"]

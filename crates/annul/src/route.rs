@@ -11,9 +11,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use annul_core::feed::report::RouteCounts;
-use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, Unsettled};
+use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, Unsettled, Vouched};
 use annul_core::time::Moment;
 use annul_core::token::Introspectable;
+use annul_core::token::opaque::is_reference;
 use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
 
 use crate::ask::{Asking, Question};
@@ -114,9 +115,11 @@ impl Route {
         error: &TokenError,
         moment: Moment,
     ) -> Option<Result<Introspectable, TokenError>> {
-        // A secret of its issuer's signed it, which no verifier of own tokens takes for a signature.
-        let beyond = self.policy.consults() == Consults::Introspect && *error == TokenError::AlgNotAllowed;
-        beyond.then(|| self.verifier.introspectable(token, moment.wall))
+        // A secret of its issuer's signed it, which no verifier of own tokens takes for a signature; or it
+        // is opaque.
+        let beyond = *error == TokenError::AlgNotAllowed || is_reference(token);
+        let asks = self.policy.consults() == Consults::Introspect && beyond;
+        asks.then(|| self.verifier.introspectable(token, moment.wall))
     }
 
     fn ask(&self, token: &str, about: About) -> AskFuture {
@@ -168,11 +171,12 @@ impl AskFuture {
         if let Some(reason) = answer.refusal() {
             return deny(reason);
         }
-        let key_id = if let Answer::Active(vouched) = &answer { vouched.key_id.as_deref() } else { None };
         // Without the key's name nobody could tell whether it was killed since.
-        let Some(key_id) = key_id else { return deny(DenyReason::AskUnavailable) };
+        let Answer::Active(Vouched { key_id: Some(key_id), claims, .. }) = &answer else {
+            return deny(DenyReason::AskUnavailable);
+        };
         let moment = clock::now();
-        match token.on_the_word_of(key_id, moment.wall) {
+        match token.on_the_word_of(key_id, claims.as_ref(), moment.wall) {
             Ok(verified) => match policy.decide(self.route.verifier.view().check(verified, moment), moment) {
                 Decision::Ask(unsettled) => self.settle(About::Verified(unsettled), answer),
                 decided => decided,

@@ -187,6 +187,8 @@ pub struct SessionsConfig {
     pub exchange_after: Span,
     /// What revoking a refresh token ends: its `session`, or all that its `subject` holds.
     pub refresh_revocation: RefreshRevocation,
+    /// The cookies that a logout through a browser deletes, by name.
+    pub logout_cookies: Vec<String>,
 }
 
 /// `[subjects]`
@@ -305,6 +307,7 @@ impl Default for SessionsConfig {
             exchange_before: Span::seconds(600),
             exchange_after: Span::seconds(0),
             refresh_revocation: RefreshRevocation::default(),
+            logout_cookies: Vec::new(),
         }
     }
 }
@@ -415,6 +418,9 @@ impl Config {
         if self.sessions.refresh_window.is_some_and(|window| window.as_secs() == 0) {
             return refuse("sessions.refresh_window", "it is at least a second; leave it out to refresh at any time");
         }
+        if !self.sessions.logout_cookies.iter().all(|name| is_cookie_name(name)) {
+            return refuse("sessions.logout_cookies", "each is the name of a cookie: letters, digits, -, _ and .");
+        }
         if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
             return refuse("server.tls_cert", "tls_cert and tls_key are given together");
         }
@@ -461,6 +467,16 @@ impl Config {
         toml::Table::try_from(&full).expect("the configuration holds only strings, numbers, booleans and arrays")
     }
 }
+
+/// Whether a text can stand in a `Set-Cookie` header as a name. RFC 6265 allows a few characters more,
+/// which nobody uses.
+fn is_cookie_name(name: &str) -> bool {
+    (1..=MAX_COOKIE_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Bytes a cookie's name may have.
+const MAX_COOKIE_NAME: usize = 128;
 
 /// The smallest `limits.body` with which the protocol itself still works.
 const MIN_BODY: u32 = 4096;
@@ -583,6 +599,7 @@ mod tests {
             ("server.public_url", "auth.example"),
             ("server.dpop_nonce", "sometimes"),
             ("limits.body", "1"),
+            ("sessions.logout_cookies", "sid,a b"),
             ("limits.issue", "many"),
             ("store.kind", "oracle"),
             ("server.listen", "localhost"),

@@ -110,6 +110,16 @@ impl FormBody {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every parameter of that name, for the names that may be repeated.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The parameters of an address, by the same rules.
+    pub fn of_query(query: &str) -> Result<Self, Problem> {
+        Self::parse(query.as_bytes())
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -118,7 +128,7 @@ impl FormBody {
             let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
                 return Err(Problem::new(Code::RequestInvalid, "the form has a broken escape"));
             };
-            if pairs.iter().any(|(known, _)| *known == name) {
+            if !REPEATABLE.contains(&name.as_str()) && pairs.iter().any(|(known, _)| *known == name) {
                 return Err(Problem::new(Code::RequestAmbiguous, "a parameter of the form is repeated"));
             }
             if pairs.len() == MAX_PARAMETERS {
@@ -140,6 +150,9 @@ impl FormBody {
         Self::parse(&read(body, app.config.limits.body as usize, app.config.limits.request.0).await?)
     }
 }
+
+/// Parameters that may come more than once (RFC 8693 §2.1, RFC 8707 §2).
+const REPEATABLE: [&str; 2] = ["audience", "resource"];
 
 /// Parameters a form may have: the standards that meet at these endpoints name fewer than 30.
 const MAX_PARAMETERS: usize = 64;
@@ -251,6 +264,9 @@ mod tests {
         let problem = FormBody::parse(b"scope=a&scope=a").unwrap_err();
         assert_eq!(problem.code(), Code::RequestAmbiguous);
         assert!(FormBody::parse(b"scope=a&scope=").is_err(), "repeated even when empty");
+        let form = FormBody::parse(b"audience=a&audience=b&resource=&audience=").unwrap();
+        assert_eq!(form.all("audience").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(form.all("resource").count(), 0);
         assert!(FormBody::parse(b"a=%zz").is_err());
     }
 }

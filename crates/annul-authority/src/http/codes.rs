@@ -70,6 +70,24 @@ codes! {
         "Make a new proof with the nonce of the DPoP-Nonce header."
     CertificateRequired "certificate_required" 400 "The client's tokens are bound to a certificate, and none came"
         "Make the TLS connection with the client's certificate."
+    AudienceRefused "audience_refused" 400 "The client may not ask for tokens for that audience"
+        "Ask for the configured audience or one of the token's own, or use a client with annul.issue."
+    ActorRefused "actor_refused" 400 "The token says that somebody else may act with it"
+        "Send the actor token of the one that its may_act names."
+    OpensNoSession "opens_no_session" 400 "Whoever signed the token is not trusted with logins here"
+        "Say with `subjects` at POST /v1/issuers for whom the issuer may log in; a client needs annul.issue and keys."
+    NoSession "no_session" 400 "The token belongs to no session"
+        "A machine asks for its own token with client_credentials."
+    AssertionUsed "assertion_used" 400 "The assertion was used before"
+        "Make a new assertion for each request, with a jti of its own."
+    TokenOfAnother "token_of_another_client" 400 "The token was not issued to this client"
+        "Let the client revoke it that it was issued to; it is as good as before."
+    HintRefused "hint_refused" 400 "Nothing shows that the session was the caller's"
+        "Send an access token of the session, or in a form its refresh token, as id_token_hint."
+    HintSpent "hint_spent" 400 "The hint is expired or revoked and ends its own session only"
+        "Log out this session, or everywhere with a token that is good."
+    RedirectUnknown "redirect_not_registered" 400 "The browser is not sent to that address"
+        "Register exactly this address in the client's post_logout_redirect_uris."
     TargetInvalid "target_invalid" 400 "A text is not a target"
         "Write kind:name, such as subject:alice; inside a part write / as %2F and = as %3D."
     NothingNamed "nothing_named" 400 "A revocation names neither targets nor a token, or both"
@@ -226,6 +244,8 @@ codes! {
         "List the keys with GET /v1/keys."
     SettingsConflict "settings_conflict" 409 "Somebody else changed the settings"
         "Read them and try again."
+    AnswerAlgorithm "answer_algorithm" 409 "Answers are not signed with the client's algorithm now"
+        "Register the algorithm that the metadata lists, or ask for a plain answer."
     GroupClaimNeeded "group_claim_needed" 409 "Subjects fall into groups, whose claim is needed"
         "Name grp in claims and ask_on; after groups ended (groups.count = 0), as long as a token may live."
     SubjectKeysOff "subject_keys_off" 409 "Tokens are not signed with keys of subjects"
@@ -325,6 +345,7 @@ impl Code {
             Self::InsufficientScope | Self::GrantNotAllowed => "unauthorized_client",
             Self::DpopProofInvalid => "invalid_dpop_proof",
             Self::DpopNonceNeeded => "use_dpop_nonce",
+            Self::AudienceRefused => "invalid_target",
             Self::SessionRevoked
             | Self::SessionExpired
             | Self::SubjectBlocked
@@ -332,7 +353,9 @@ impl Code {
             | Self::RefreshTokenReused
             | Self::RefreshTokenOtherClient
             | Self::RefreshTokenOtherKey
-            | Self::RefreshOutsideWindow => "invalid_grant",
+            | Self::RefreshOutsideWindow
+            | Self::AssertionUsed
+            | Self::TokenOfAnother => "invalid_grant",
             _ => match self.status() {
                 401 => "invalid_client",
                 429 | 503 => "temporarily_unavailable",

@@ -15,8 +15,8 @@ use super::confirm::{self, RevocationAnswer};
 use super::dpop::ProvenKey;
 use super::problem::Problem;
 use crate::verbs::accounts::LoginRequest;
+use crate::verbs::logout::LogoutRequest;
 use crate::verbs::sessions::TokenAnswer;
-use crate::verbs::tokens::LogoutRequest;
 
 /// Opens a session for a built-in account, bound to the key of a DPoP proof where one is sent.
 #[utoipa::path(post, path = "/v1/login", tag = "login", request_body = LoginRequest,

@@ -32,6 +32,8 @@ pub struct Problem {
     retry_after: Option<u64>,
     dpop_nonce: Option<String>,
     extra: serde_json::Map<String, serde_json::Value>,
+    /// The standard's name for it under `/oauth2`, where that depends on the request.
+    oauth_error: Option<&'static str>,
 }
 
 impl Problem {
@@ -48,7 +50,28 @@ impl Problem {
             retry_after,
             dpop_nonce: None,
             extra: serde_json::Map::new(),
+            oauth_error: None,
         }
+    }
+
+    /// The same problem with another status.
+    #[must_use]
+    pub const fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The same problem under another of the standard's names, for where it depends on the request.
+    #[must_use]
+    pub const fn as_oauth(mut self, error: &'static str) -> Self {
+        self.oauth_error = Some(error);
+        self
+    }
+
+    /// The HTTP status it is answered with.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
     }
 
     /// The same problem with the seconds after which to try again.
@@ -89,7 +112,7 @@ impl Problem {
             // RFC 6749 §5.2 allows neither quotes, backslashes nor anything beyond ASCII here.
             let description = self.detail.chars().map(|c| if is_error_text(c) { c } else { '\'' }).collect();
             to_json(&OauthError {
-                error: self.code.oauth_error(),
+                error: self.oauth_error.unwrap_or(self.code.oauth_error()),
                 error_description: description,
                 code: self.code.name(),
             })

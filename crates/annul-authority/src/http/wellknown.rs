@@ -9,12 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::App;
-use super::auth::{Anonymous, Scope};
+use super::auth::Anonymous;
 use super::body::Segment;
 use super::codes::Code;
+use super::oauth::metadata;
 use super::problem::Problem;
 
 /// The public keys of the authority's own tokens.
@@ -50,20 +51,7 @@ pub async fn metadata_of_path(
 }
 
 fn metadata_answer(app: &App, headers: &HeaderMap) -> Response {
-    let base = app.base_url.as_str();
-    // `response_types_supported` would be empty, and RFC 8414 §3.2 leaves empty arrays out: there is
-    // no authorization endpoint that could take one.
-    let document = json!({
-        "issuer": app.authority.issuer(),
-        "token_endpoint": format!("{base}/oauth2/token"),
-        "introspection_endpoint": format!("{base}/oauth2/introspect"),
-        "jwks_uri": format!("{base}/.well-known/jwks.json"),
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
-        "scopes_supported": Scope::ALL.map(Scope::name),
-    });
-    cacheable(&document, "public, max-age=300", headers)
+    cacheable(&metadata::document(app), "public, max-age=300", headers)
 }
 
 /// The path of an issuer that is a URL, without a slash at its end.

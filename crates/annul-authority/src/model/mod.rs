@@ -34,10 +34,10 @@ pub use self::refresh::{
 pub use self::revocation::{NewRevocation, StoredRevocation};
 pub use self::schedule::{Schedule, Step, StepState};
 pub use self::session::{
-    Ancestor, AncestorName, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus,
+    Ancestor, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus, TokenFormat,
 };
 pub use self::subject::{Chosen, MAX_VERSION, SubjectChange, SubjectPart, SubjectState};
-pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState, SealedSecret};
+pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState, SealedSecret, SubjectNames};
 
 /// A built-in account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use annul_core::target::{HashKey, Target, TargetHash, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Claims, NewFamily, RefreshBy, SubjectChange};
 
@@ -53,6 +54,12 @@ pub struct Session {
     /// The sessions and subjects it descends from, the claim `origin`.
     #[serde(default)]
     pub ancestors: Vec<Ancestor>,
+    /// Who acts for the subject, the claim `act` (RFC 8693 §4.1).
+    #[serde(default)]
+    pub actor: Option<Value>,
+    /// What its access tokens look like.
+    #[serde(default)]
+    pub format: TokenFormat,
     /// What renews its tokens without a login, besides the backend that opened it.
     #[serde(default)]
     pub refresh_by: Option<RefreshBy>,
@@ -63,6 +70,17 @@ pub struct Session {
     /// How it ended, if a verb ended it. A session that is merely revoked has not ended.
     #[serde(default)]
     pub ended: Option<Ended>,
+}
+
+/// What the access tokens of a session look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenFormat {
+    /// Signed, for services that verify it themselves (RFC 9068).
+    #[default]
+    Jwt,
+    /// Opaque, a reference that only the authority can resolve (RFC 7662).
+    Reference,
 }
 
 /// The device of a session.
@@ -115,24 +133,32 @@ impl ProofKey {
     }
 }
 
-/// Where a session came from: another issuer's session, else its subject.
+/// What a session came from: a session of some issuer, a subject of it, or both. As JSON, but for the
+/// issuer's name, it is a member of the claim `origin`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ancestor {
     /// The ancestor's issuer.
     pub issuer: String,
-    /// What is known of it there.
-    #[serde(flatten)]
-    pub name: AncestorName,
+    /// Its session there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// Its subject there, where that is not the subject of the session that descends from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
 }
 
-/// What is known of an ancestor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AncestorName {
-    /// Its session.
-    Sid(String),
-    /// Its subject.
-    Sub(String),
+impl Ancestor {
+    /// A session of an issuer.
+    #[must_use]
+    pub fn session(issuer: impl Into<String>, sid: impl Into<String>) -> Self {
+        Self { issuer: issuer.into(), sid: Some(sid.into()), sub: None }
+    }
+
+    /// A subject of an issuer.
+    #[must_use]
+    pub fn subject(issuer: impl Into<String>, sub: impl Into<String>) -> Self {
+        Self { issuer: issuer.into(), sid: None, sub: Some(sub.into()) }
+    }
 }
 
 /// The end of a session.
@@ -177,11 +203,12 @@ impl Session {
         };
         add(Target::one(issuer, TargetKind::Session, &self.sid));
         for ancestor in &self.ancestors {
-            let (kind, name) = match &ancestor.name {
-                AncestorName::Sid(sid) => (TargetKind::Session, sid),
-                AncestorName::Sub(subject) => (TargetKind::Subject, subject),
-            };
-            add(Target::one(&ancestor.issuer, kind, name));
+            if let Some(sid) = &ancestor.sid {
+                add(Target::one(&ancestor.issuer, TargetKind::Session, sid));
+            }
+            if let Some(subject) = &ancestor.sub {
+                add(Target::one(&ancestor.issuer, TargetKind::Subject, subject));
+            }
         }
         if let Some(device) = &self.device {
             add(Target::two(issuer, TargetKind::Device, &self.subject, &device.id));
@@ -316,6 +343,15 @@ pub struct NewSession {
     pub confirmation: Option<ProofKey>,
     /// Where it came from, at most [`MAX_ANCESTORS`].
     pub ancestors: Vec<Ancestor>,
+    /// Who acts for the subject.
+    pub actor: Option<Value>,
+    /// What its access tokens look like.
+    pub format: TokenFormat,
+    /// The head at which the token that it is opened with was judged. The session is dated there and
+    /// not at the head of now, so that no entry falls between the judgement and the session.
+    pub judged: Option<Position>,
+    /// When it ends at the latest, whatever its life.
+    pub ends: Option<UnixSeconds>,
     /// The session it replaces (step-up, login again on the same device), ended by its own entry in
     /// the same transaction. One that has ended already is left as it is.
     pub replaces: Option<String>,

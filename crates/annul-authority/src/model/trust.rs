@@ -4,6 +4,7 @@ use annul_core::settings::IssuerRecord;
 use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A signing key of the authority.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,32 @@ pub struct IssuerConfig {
     /// until it is lifted.
     #[serde(default)]
     pub longest_session: Option<u64>,
+    /// Whether its tokens open sessions here, and for whom.
+    #[serde(default)]
+    pub subjects: Option<SubjectNames>,
+}
+
+/// For whom a foreign issuer's token opens a session here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectNames {
+    /// Its `sub` names our own subject: the issuer is trusted to log in whomever it likes.
+    Shared,
+    /// Its subjects are kept apart from ours and from those of every other issuer: each goes by the
+    /// issuer's name and its own.
+    Apart,
+}
+
+impl SubjectNames {
+    /// What a subject of an issuer is called here. Two subjects never have one name: an issuer's bar is
+    /// escaped, so the first bar divides.
+    #[must_use]
+    pub fn of(self, issuer: &str, subject: &str) -> String {
+        match self {
+            Self::Shared => subject.to_owned(),
+            Self::Apart => format!("{}|{subject}", issuer.replace('%', "%25").replace('|', "%7C")),
+        }
+    }
 }
 
 /// Where a foreign issuer's keys come from.

@@ -5,6 +5,7 @@ pub mod nonces;
 pub mod passwords;
 pub(crate) mod private_file;
 pub(crate) mod random;
+pub(crate) mod reference_token;
 pub(crate) mod refresh_token;
 pub mod sealing;
 pub mod secret;

@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use annul_core::token::opaque::{CHECKSUM, checksum};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,8 +35,6 @@ const MAC_BYTES: usize = 16;
 const BODY_BYTES: usize = SID_BYTES + 4 + SECRET_BYTES;
 /// Characters of `BODY_BYTES + MAC_BYTES` in base64url without padding.
 const ENCODED: usize = (BODY_BYTES + MAC_BYTES).div_ceil(3) * 4 - 1;
-/// Digits of base 62 that any CRC-32 fits into.
-const CHECKSUM: usize = 6;
 /// Characters of a refresh token; any other text is none.
 pub(crate) const LENGTH: usize = PREFIX.len() + ENCODED + CHECKSUM;
 
@@ -69,13 +68,13 @@ impl RefreshToken {
         if text.len() != LENGTH || !text.is_ascii() {
             return None;
         }
-        let (before, checksum) = text.split_at_checked(LENGTH - CHECKSUM)?;
-        if checksum.as_bytes() != checksum_of(before) {
+        let (before, given) = text.split_at_checked(LENGTH - CHECKSUM)?;
+        if given.as_bytes() != checksum(before) {
             return None;
         }
         let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(before.strip_prefix(PREFIX)?).ok()?);
         let (body, mac) = bytes.split_at_checked(BODY_BYTES)?;
-        if !bool::from(master.refresh_mac(body).as_slice().ct_eq(mac)) {
+        if !bool::from(self::mac(body, master).as_slice().ct_eq(mac)) {
             return None;
         }
         let (sid, rest) = body.split_first_chunk::<SID_BYTES>()?;
@@ -90,12 +89,12 @@ impl RefreshToken {
         bytes.extend_from_slice(&self.sid);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
         bytes.extend_from_slice(&*self.secret);
-        let mac = master.refresh_mac(&bytes);
+        let mac = mac(&bytes, master);
         bytes.extend_from_slice(&mac);
         let mut text = String::with_capacity(LENGTH);
         text.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(&*bytes, &mut text);
-        let checksum = checksum_of(&text);
+        let checksum = checksum(&text);
         text.extend(checksum.map(char::from));
         Secret::new(text)
     }
@@ -175,25 +174,12 @@ fn sid_bytes(sid: &str) -> Result<[u8; SID_BYTES], VerbError> {
     bytes.ok_or(VerbError::SessionUnknown)
 }
 
-/// The checksum of what stands before it, most significant digit first.
-fn checksum_of(before: &str) -> [u8; CHECKSUM] {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut rest = crc32(before.as_bytes());
-    let mut checksum = [0; CHECKSUM];
-    for digit in checksum.iter_mut().rev() {
-        #[expect(clippy::indexing_slicing, reason = "a remainder of 62 is below 62")]
-        let character = DIGITS[(rest % 62) as usize];
-        *digit = character;
-        rest /= 62;
-    }
-    checksum
-}
-
-/// The CRC-32 of Ethernet and zip. A hundred bytes need no table.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
+/// What shows that a token with this body was made under this key.
+fn mac(body: &[u8], master: &MasterKey) -> [u8; MAC_BYTES] {
+    let mut mac = [0; MAC_BYTES];
+    let key = master.derived("annul refresh token v0");
+    blake3::Hasher::new_keyed(&key).update(body).finalize_xof().fill(&mut mac);
+    mac
 }
 
 #[cfg(test)]
@@ -219,15 +205,6 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_the_one_that_scanners_compute() {
-        // The check value of this CRC in the catalogue of parametrised CRC algorithms.
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
-        // 0xCBF43926 = 3421780262 in base 62.
-        assert_eq!(&checksum_of("123456789"), b"3jZRME");
-        assert_eq!(&checksum_of(""), b"000000");
-    }
-
-    #[test]
     fn rt_6_what_is_changed_cut_or_made_elsewhere_is_no_token() {
         let text = RefreshToken::generate(SID, 1).unwrap().text(&master());
         let text = text.expose();
@@ -239,7 +216,7 @@ mod tests {
             // The same with a checksum that fits.
             if at < LENGTH - CHECKSUM {
                 let before = &changed[..LENGTH - CHECKSUM];
-                let fitting = format!("{before}{}", String::from_utf8(checksum_of(before).to_vec()).unwrap());
+                let fitting = format!("{before}{}", String::from_utf8(checksum(before).to_vec()).unwrap());
                 assert_eq!(RefreshToken::read(&fitting, &master()), None, "the MAC does not cover character {at}");
             }
             assert_eq!(RefreshToken::read(&text[..at], &master()), None);

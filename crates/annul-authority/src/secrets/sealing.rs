@@ -147,14 +147,6 @@ impl MasterKey {
         Zeroizing::new(blake3::derive_key(purpose, &*self.bytes))
     }
 
-    /// What shows that a refresh token with this body was made under this key.
-    pub(crate) fn refresh_mac(&self, body: &[u8]) -> [u8; 16] {
-        let key = Zeroizing::new(blake3::derive_key("annul refresh token v0", &*self.bytes));
-        let mut mac = [0; 16];
-        blake3::Hasher::new_keyed(&key).update(body).finalize_xof().fill(&mut mac);
-        mac
-    }
-
     fn cipher(&self) -> RandomizedNonceKey {
         RandomizedNonceKey::new(&AES_256_GCM, &*self.bytes).expect("AES-256 takes the 32 bytes a master key has")
     }

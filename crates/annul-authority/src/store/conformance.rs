@@ -40,7 +40,7 @@ use super::{Appended, Genesis, Issuing, Limits, LogState, Opened, Refused, Revok
 use crate::clock::{Clock, ManualClock};
 use crate::model::{
     Act, Claims, ClientMetadata, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation,
-    NewSession, ProofKey, SessionStatus,
+    NewSession, ProofKey, SessionStatus, TokenFormat,
 };
 
 /// The log's issuer in the suite.
@@ -114,6 +114,10 @@ impl Bench {
             claims: roles(&["reader"]),
             confirmation: None,
             ancestors: Vec::new(),
+            actor: None,
+            format: TokenFormat::default(),
+            judged: None,
+            ends: None,
             replaces: None,
             change: None,
             family: None,
@@ -172,6 +176,8 @@ macro_rules! store_conformance {
             before_reaches_an_old_login_however_young_its_session
             each_target_of_a_session_reaches_it
             an_ancestors_revocation_reaches_the_session
+            tx_5_what_reaches_an_ancestor_reaches_all_that_descends_from_it
+            i9_a_session_is_dated_where_the_token_it_comes_from_was_judged
             access_and_sessions_are_held_apart
             a_kept_session_is_dated_at_the_entry
             keeping_a_revoked_session_ends_it_instead
@@ -327,6 +333,7 @@ pub(super) fn foreign_issuer(longest_life: u64) -> IssuerConfig {
         },
         source: KeySource::Given,
         longest_session: None,
+        subjects: None,
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{AuditFilter, DueStep, Limits, LogState, Pruned, RevocationFilter, StoreError};
 use crate::model::{
     Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, KeySource, LogLine, RefreshFamily, Schedule, Session,
-    Side, StoredRevocation, SubjectState, VerifierBound,
+    Side, StoredRevocation, SubjectNames, SubjectState, VerifierBound,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -140,6 +140,9 @@ pub(crate) struct IssuerRow {
     pub(crate) source: Option<KeySource>,
     /// Seconds one of its sessions lives at most.
     pub(crate) longest_session: Option<u64>,
+    /// Whether its tokens open sessions here, and for whom.
+    #[serde(default)]
+    pub(crate) subjects: Option<SubjectNames>,
     /// The latest `exp` of any token from when its longest life was longer than now.
     pub(crate) outstanding: UnixSeconds,
 }

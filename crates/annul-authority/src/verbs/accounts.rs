@@ -9,10 +9,10 @@ use crate::model::{Account, ProofKey};
 use crate::secrets::secret::Secret;
 use crate::store::{CredentialChange, Holder, LogIn, MAX_PAGE};
 use crate::verbs::bounds;
+use crate::verbs::machine_tokens::CANARY;
 use crate::verbs::oauth_clients::OAuthClient;
 use crate::verbs::revocations::{Revoked, Wait};
 use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer, refresh_by};
-use crate::verbs::tokens::CANARY;
 
 /// The client of sessions that a login opened.
 pub const LOGIN_CLIENT: &str = "annul.login";

@@ -19,7 +19,7 @@ use crate::secrets::secret::Secret;
 use crate::verbs::accounts::LOGIN_CLIENT;
 use crate::verbs::bounds;
 pub use crate::verbs::client_metadata::ClientRequest;
-use crate::verbs::tokens::CANARY;
+use crate::verbs::machine_tokens::CANARY;
 
 /// The client that the first start makes.
 pub(crate) const ADMIN: &str = "admin";

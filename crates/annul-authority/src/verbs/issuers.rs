@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::{Thing, VerbError};
-use crate::model::{IssuerConfig, KeySource};
+use crate::model::{IssuerConfig, KeySource, SubjectNames};
 use crate::verbs::bounds;
 
 /// Seconds that a foreign token may live at most. More would keep every entry for longer.
@@ -52,6 +52,11 @@ pub struct IssuerRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub claims: Option<ClaimNames>,
+    /// Whether its tokens and assertions open sessions at `/oauth2/token`, and for whom: `shared`, its
+    /// `sub` names our own subject; `apart`, its subjects have names of their own here. They open none
+    /// unless given.
+    #[serde(default)]
+    pub subjects: Option<SubjectNames>,
 }
 
 /// An accepted issuer.
@@ -79,6 +84,9 @@ pub struct IssuerAnswer {
     /// Which claims carry session, device and client.
     #[schema(value_type = Object)]
     pub claims: ClaimNames,
+    /// For whom its tokens open sessions here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<SubjectNames>,
     /// The record that said so, where this call wrote one.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +154,7 @@ impl Authority {
             },
             source,
             longest_session: request.longest_session,
+            subjects: request.subjects,
         };
         let act = caller.act("issuer.put", None);
         let appended = self.store().put_issuer(act, config.clone()).await?;
@@ -283,6 +292,7 @@ fn answer(config: &IssuerConfig, left_out: Vec<String>, position: Option<Positio
         longest_session: config.longest_session,
         requires_jti: config.record.requires_jti,
         claims: config.record.claims.clone(),
+        subjects: config.subjects,
         position,
     }
 }

@@ -11,13 +11,17 @@ use annul_core::token::{self, Facts};
 use serde_json::{Map, Value, json};
 
 use crate::error::VerbError;
-use crate::model::{Ancestor, AncestorName, Claims, GROUP_CLAIM, ProofKey, Session, SubjectState};
+use crate::model::{Ancestor, Claims, GROUP_CLAIM, ProofKey, Session, SubjectState, TokenFormat};
+use crate::secrets::reference_token::ReferenceToken;
+use crate::secrets::sealing::MasterKey;
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::SignsTokens;
 use crate::store::LogState;
 
 /// The `typ` of an access token.
 const ACCESS_TOKEN: &str = "at+jwt";
+/// What stands in the place of a key's name for tokens that no key signs.
+pub(crate) const REFERENCE_KEY: &str = "reference";
 
 /// What a token says of its bearer, whenever it is issued.
 pub(crate) struct Grant<'a> {
@@ -105,6 +109,9 @@ impl<'a> Grant<'a> {
             if !session.ancestors.is_empty() {
                 set("origin", session.ancestors.iter().map(origin).collect());
             }
+            if let Some(actor) = &session.actor {
+                set("act", actor.clone());
+            }
         }
         Draft::of(members, stamp, kid, settings, hash_key)
     }
@@ -128,6 +135,27 @@ impl Draft {
         Ok(Self { claims, stamp, facts })
     }
 
+    /// The token of a session in the session's format: signed, or a reference.
+    pub(crate) fn mint(
+        self,
+        session: &Session,
+        signer: &dyn SignsTokens,
+        master: &MasterKey,
+    ) -> Result<Minted, VerbError> {
+        match session.format {
+            TokenFormat::Jwt => self.sign(signer),
+            TokenFormat::Reference => {
+                let token = ReferenceToken::text(&session.sid, &self.stamp, master);
+                Ok(Minted { token: token.ok_or(VerbError::SessionUnknown)?, stamp: self.stamp })
+            }
+        }
+    }
+
+    /// What the token would say.
+    pub(crate) fn members(&self) -> &Map<String, Value> {
+        self.claims.map()
+    }
+
     /// Signs the draft.
     pub(crate) fn sign(self, signer: &dyn SignsTokens) -> Result<Minted, VerbError> {
         let token = signer.sign_token(ACCESS_TOKEN, self.claims.map())?;
@@ -141,14 +169,20 @@ pub(crate) struct Minted {
     pub(crate) stamp: Stamp,
 }
 
+/// The name of what vouches for a session's next token, where `kid` signs those that are signed.
+pub(crate) fn key_name<'k>(session: &Session, kid: &'k str) -> &'k str {
+    match session.format {
+        TokenFormat::Jwt => kid,
+        TokenFormat::Reference => REFERENCE_KEY,
+    }
+}
+
 fn group(session: &Session, log: &LogState) -> Option<u64> {
     let subject = Target::one(&log.settings.issuer, TargetKind::Subject, &session.subject).ok()?;
     Some(log.groups?.of(&subject.hash(&log.hash_key)))
 }
 
 fn origin(ancestor: &Ancestor) -> Value {
-    match &ancestor.name {
-        AncestorName::Sid(sid) => json!({ "iss": ancestor.issuer, "sid": sid }),
-        AncestorName::Sub(subject) => json!({ "iss": ancestor.issuer, "sub": subject }),
-    }
+    let names = [("iss", Some(&ancestor.issuer)), ("sid", ancestor.sid.as_ref()), ("sub", ancestor.sub.as_ref())];
+    names.into_iter().filter_map(|(member, name)| Some((member, name?.as_str()))).collect()
 }

@@ -2,21 +2,29 @@
 //! transaction, and says what happened. Status codes and wire limits are `http/`'s.
 
 pub mod accounts;
+pub mod assertion;
 pub mod audit;
 pub mod bounds;
+pub mod browser_logout;
 pub mod client_metadata;
 pub mod clients;
 pub mod credentials;
 pub mod devices;
+pub mod exchange;
 pub mod exposure;
+pub mod granted;
+pub mod introspection;
 pub mod issuers;
 pub mod keys;
+pub mod logout;
 pub mod lookup_id;
+pub mod machine_tokens;
 pub(crate) mod minting;
 pub(crate) mod next_token;
 pub mod oauth_clients;
 pub mod refresh;
 pub mod revocations;
+pub mod revoke_token;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;

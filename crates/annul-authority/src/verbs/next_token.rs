@@ -7,14 +7,14 @@ use annul_core::time::UnixMillis;
 
 use crate::authority::Authority;
 use crate::error::VerbError;
-use crate::model::{KeyState, ProofKey, RefreshAsker, Session, SessionStatus};
+use crate::model::{KeyState, ProofKey, RefreshAsker, Session, SessionStatus, TokenFormat};
 use crate::secrets::random;
 use crate::secrets::signing::SigningKey;
 use crate::secrets::subject_key::SubjectSecret;
 use crate::setup::TokenKey;
 use crate::standing::Standing;
 use crate::store::{Issuing, IssuingSnapshot, NotIssued};
-use crate::verbs::minting::{Draft, Grant, Minted};
+use crate::verbs::minting::{Draft, Grant, Minted, key_name};
 
 /// How often an issue is tried anew because the keys or settings changed meanwhile.
 pub(crate) const MOST_TRIES: usize = 4;
@@ -72,7 +72,7 @@ impl NextToken {
         }
         let kid = secret.map_or(signer.kid(), SubjectSecret::name);
         let grant = Grant::of_session(&session, issuing.subject, issuing.log);
-        let draft = grant.draft(stamp, kid, &issuing.log.settings, self.authority.hash_key());
+        let draft = grant.draft(stamp, key_name(&session, kid), &issuing.log.settings, self.authority.hash_key());
         draft.map_err(|error| match error {
             VerbError::Unissuable(error) => NotIssued::Unissuable(error),
             _ => NotIssued::KeysChanged,
@@ -82,21 +82,27 @@ impl NextToken {
     /// Signs what [`draft`](Self::draft) made of this snapshot.
     pub(crate) fn sign(&self, draft: Draft, snapshot: &IssuingSnapshot) -> Result<Minted, VerbError> {
         match self.signers()? {
-            (signer, None) => draft.sign(&**signer),
+            (signer, None) => draft.mint(&snapshot.session, &**signer, self.authority.master()),
             (_, Some(secret)) => {
                 let (subject, string) = (&snapshot.session.subject, &snapshot.subject.key);
-                draft.sign(&secret.key_of(self.authority.issuer(), subject, string))
+                let key = secret.key_of(self.authority.issuer(), subject, string);
+                draft.mint(&snapshot.session, &key, self.authority.master())
             }
         }
     }
 
     /// The session as the token shows it.
     pub(crate) fn session(&self, session: &Session) -> Result<Session, NotIssued> {
-        Ok(Session {
-            scope: session.narrowed_scope(self.scope.as_deref()).map_err(|scope| NotIssued::Scope { scope })?,
-            confirmation: session.confirmation.clone().or_else(|| self.proof.clone()),
-            ..session.clone()
-        })
+        let scope = session.narrowed_scope(self.scope.as_deref()).map_err(|scope| NotIssued::Scope { scope })?;
+        // A reference is resolved to its session and can have neither less nor more.
+        if session.format == TokenFormat::Reference {
+            return match scope == session.scope {
+                true => Ok(session.clone()),
+                false => Err(NotIssued::Scope { scope: scope.unwrap_or_default() }),
+            };
+        }
+        let confirmation = session.confirmation.clone().or_else(|| self.proof.clone());
+        Ok(Session { scope, confirmation, ..session.clone() })
     }
 
     fn signers(&self) -> Result<(&Arc<SigningKey>, Option<&SubjectSecret>), VerbError> {

@@ -12,13 +12,13 @@ use utoipa::ToSchema;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Chosen, Device, NewSession, ProofKey, RefreshBy, Session, SessionStatus};
+use crate::model::{Chosen, Device, NewSession, ProofKey, RefreshBy, Session, SessionStatus, TokenFormat};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::setup::TokenKey;
 use crate::store::{Issuing, NotIssued, Opened, SessionView};
 use crate::verbs::bounds;
-use crate::verbs::minting::{Grant, Minted, Stamp};
+use crate::verbs::minting::{Grant, Minted, Stamp, key_name};
 use crate::verbs::next_token::{MOST_TRIES, NextToken};
 use crate::verbs::revocations::Revoked;
 
@@ -61,6 +61,10 @@ pub struct OpenSession {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub confirmation: Option<ProofKey>,
+    /// What its access tokens look like: `jwt`, or `reference` for opaque ones that services
+    /// introspect.
+    #[serde(default)]
+    pub format: TokenFormat,
     /// Whether the answer has a refresh token, so that the client renews its tokens at `/oauth2/token`.
     #[serde(default)]
     pub refresh_token: bool,
@@ -237,7 +241,9 @@ impl Authority {
             return Err(VerbError::SessionExpired);
         }
         let grant = Grant::of_session(&opened.session, &opened.subject, &opened.log);
-        let minted = grant.draft(stamp, signer.kid(), &opened.log.settings, self.hash_key())?.sign(&**signer)?;
+        let kid = key_name(&opened.session, signer.kid());
+        let draft = grant.draft(stamp, kid, &opened.log.settings, self.hash_key())?;
+        let minted = draft.mint(&opened.session, &**signer, self.master())?;
         Ok(token_answer(&opened.session, minted))
     }
 
@@ -373,6 +379,10 @@ impl Authority {
             claims,
             confirmation: request.confirmation,
             ancestors: Vec::new(),
+            actor: None,
+            format: request.format,
+            judged: None,
+            ends: None,
             replaces: request.replaces,
             change: self.changed_by_login(),
             family: None,

@@ -1,34 +1,28 @@
-//! Tokens at the authority: verified by its own keys, judged by the store, re-stamped, introspected,
-//! issued to machines, and used by their bearers to log out.
+//! Tokens at the authority: verified by its own keys, judged by the store, re-stamped.
 
 use std::sync::Arc;
 
-use annul_core::algebra::{Cutoff, HitCutoff, Reach, Refusal};
+use annul_core::algebra::{HitCutoff, Refusal};
 use annul_core::position::Position;
 use annul_core::target::{Target, TargetHash, TargetKind};
-use annul_core::token::{Algorithm, Expect, KeySet, TokenError, UnverifiedToken, VerifiedToken};
+use annul_core::token::{
+    Algorithm, Expect, Introspectable, KeySet, TokenError, UnverifiedToken, VerifiedToken, opaque,
+};
 use annul_core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::authority::{Authority, Caller};
+use crate::authority::Authority;
 use crate::error::VerbError;
-use crate::model::{Chosen, GrantType, NewRevocation, ProofKey, SessionStatus, SubjectChange};
-use crate::secrets::random;
+use crate::model::SessionStatus;
+use crate::secrets::reference_token::ReferenceToken;
 use crate::secrets::secret::Secret;
 use crate::secrets::signing::SigningError;
-use crate::store::{JudgingSnapshot, Refused, Revoke, SessionView, StoreError};
+use crate::store::{Issuing, JudgingSnapshot, SessionView};
 use crate::verbs::bounds;
-use crate::verbs::clients::OWN_SCOPES;
-use crate::verbs::minting::{Draft, Grant, Stamp};
-use crate::verbs::oauth_clients::OAuthClient;
-use crate::verbs::revocations::{Revoked, Wait};
+use crate::verbs::minting::{Draft, Grant, REFERENCE_KEY, Stamp};
 
-/// The subject and client of canary tokens, which no service has a use for.
-pub const CANARY: &str = "annul-canary";
-/// Seconds a canary token lives: longer than any doctor waits.
-const CANARY_LIFE: u64 = 60;
 /// How often a check is tried anew because the settings changed meanwhile.
 const MOST_TRIES: usize = 4;
 
@@ -86,64 +80,11 @@ pub enum CheckVerdict {
     Refused,
 }
 
-/// An introspection answer (RFC 7662): a token that is not active has `active` and nothing else.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
-pub struct Introspection {
-    /// Whether the token may be used.
-    pub active: bool,
-    /// The members of an active token.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    pub members: Map<String, Value>,
-}
-
-/// An access token for a client itself (RFC 6749 §4.4).
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct ClientToken {
-    /// The token.
-    #[schema(value_type = String)]
-    pub access_token: Secret,
-    /// `Bearer`, or `DPoP` for a token bound to a key that signs proofs.
-    pub token_type: &'static str,
-    /// Seconds until it expires.
-    pub expires_in: u64,
-    /// The scope granted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
-}
-
-/// How far a user logs out.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LogoutRequest {
-    /// This session, this device, all others, or all.
-    #[serde(default)]
-    pub scope: LogoutScope,
-    /// How long the answer may wait for verifiers to confirm.
-    #[serde(default)]
-    pub wait: Option<Wait>,
-}
-
-/// How far a user logs out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LogoutScope {
-    /// The session of the token.
-    #[default]
-    Local,
-    /// Every session of the user on the device that the token names, and every token from before.
-    Device,
-    /// Every session of the user but this one.
-    Others,
-    /// Every session of the user.
-    Global,
-}
-
 /// A token judged in one snapshot of the store.
-struct Judged {
-    position: Position,
-    refusal: Option<Refusal>,
-    snapshot: JudgingSnapshot,
+pub(crate) struct Judged {
+    pub(crate) position: Position,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) snapshot: JudgingSnapshot,
 }
 
 impl Authority {
@@ -194,171 +135,48 @@ impl Authority {
         })
     }
 
-    /// Whether a token is active, and if so what it says (RFC 7662). A token that is not active for
-    /// whatever reason is told from none other.
-    pub async fn introspect(&self, token: &str) -> Result<Introspection, VerbError> {
-        let inactive = Introspection::default();
-        let token = match self.verified(token, self.settings().clock_skew).await {
-            Ok(token) => token,
-            Err(VerbError::Token(_)) => return Ok(inactive),
-            Err(error) => return Err(error),
-        };
-        if !self.is_active(&token).await? {
-            return Ok(inactive);
-        }
-        let claims = token.claims();
-        let mut members = Map::new();
-        for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "sid", "auth_time"] {
-            if let Some(value) = claims.get(name) {
-                members.insert(name.to_owned(), value.clone());
-            }
-        }
-        let by_proof = claims.get("cnf").and_then(|cnf| cnf.get("jkt")).is_some();
-        members.insert("token_type".to_owned(), Value::from(if by_proof { "DPoP" } else { "Bearer" }));
-        Ok(Introspection { active: true, members })
-    }
-
-    /// A token for a client itself. Its subject is the client's id, which no user can have. Scopes
-    /// of this authority's own endpoints are in no token: those are called with the secret.
-    pub async fn client_credentials(
-        &self,
-        client: &OAuthClient,
-        scope: Option<&str>,
-        audience: Vec<String>,
-    ) -> Result<ClientToken, VerbError> {
-        client.require_grant(GrantType::ClientCredentials)?;
-        let own = |word: &&str| OWN_SCOPES.contains(word);
-        let granted: Vec<&str> = match scope.filter(|scope| !scope.trim().is_empty()) {
-            Some(scope) => {
-                let words = bounds::scope(scope)?;
-                let refused = words.iter().find(|word| own(word) || !client.scopes.contains(**word));
-                if let Some(refused) = refused {
-                    return Err(VerbError::InvalidScope { scope: (*refused).to_owned() });
-                }
-                words
-            }
-            None => client.scopes.iter().map(String::as_str).filter(|word| !own(word)).collect(),
-        };
-        let granted = Some(granted.join(" ")).filter(|scope| !scope.is_empty());
-        let audience = bounds::audiences(audience, &self.setup().audience)?;
-        let now = self.clock().seconds();
-        let grant = Grant {
-            subject: &client.client_id,
-            client_id: &client.client_id,
-            audience: &audience,
-            auth_time: now,
-            scope: granted.as_deref(),
-            session: None,
-            proof: client.proof.as_ref(),
-            state: Map::new(),
-            group: None,
-        };
-        let (token, stamp) =
-            self.issue_without_session(&grant, random::token_id(self.clock().millis())?, self.token_life()).await?;
-        // Read after the token got its position: a client that is still there, and not blocked, is
-        // removed or blocked later, and the entry that comes with that reaches this token.
-        if self.store().client(&client.client_id).await?.is_none() {
-            return Err(VerbError::InvalidClient);
-        }
-        let subject = self.store().subject(self.own_target(TargetKind::Subject, &client.client_id)?).await?;
-        if let Some(at) = subject.blocked {
-            return Err(StoreError::from(Refused::SubjectBlocked { at }).into());
-        }
-        let expires_in = stamp.expires.0 - stamp.issued.0;
-        let token_type = ProofKey::token_type(client.proof.as_ref());
-        Ok(ClientToken { access_token: token, token_type, expires_in, scope: granted })
-    }
-
-    /// Logs the bearer of an own token out. The token proves who they are, so it must be active;
-    /// only logging out of a session that has ended already is answered with its entry.
-    pub async fn logout(&self, token: &str, request: LogoutRequest) -> Result<Revoked, VerbError> {
-        let token = self.verified(token, self.settings().clock_skew).await.map_err(as_bearer)?;
-        if !token.is_own() {
-            return Err(VerbError::Bearer(TokenError::IssuerMismatch));
-        }
-        let judged = self.judge(&token).await.map_err(as_bearer)?;
-        let ended = judged.snapshot.session.as_ref().is_some_and(|view| view.status == SessionStatus::Ended);
-        let is_repeat = ended && request.scope == LogoutScope::Local;
-        if let Some(refusal) = judged.refusal.filter(|_| !is_repeat) {
-            return Err(VerbError::TokenRevoked(refusal));
-        }
-        let subject = token.subject().unwrap_or_default();
-        let caller = Caller::subject(subject);
-        let reason = Some("logout".to_owned());
-        let (target, keep) = match (request.scope, token.sid()) {
-            (LogoutScope::Local, Some(sid)) => return self.log_out(&caller, sid, reason).await,
-            (LogoutScope::Local, None) => (token.token_target(), None),
-            (LogoutScope::Device, _) => (self.device_target(&token)?, None),
-            (LogoutScope::Others, sid) => (self.own_target(TargetKind::Subject, subject)?, sid.map(str::to_owned)),
-            (LogoutScope::Global, _) => (self.own_target(TargetKind::Subject, subject)?, None),
-        };
-        let action = match request.scope {
-            LogoutScope::Local => "logout.local",
-            LogoutScope::Device => "logout.device",
-            LogoutScope::Others => "logout.others",
-            LogoutScope::Global => "logout.global",
-        };
-        let is_cut_off = matches!(target.kind(), TargetKind::Subject | TargetKind::Device);
-        if is_cut_off && let Some(change) = self.changed_by_logout() {
-            let act = caller.act(action, reason);
-            return match (request.scope, token.device()) {
-                (LogoutScope::Device, Some(device)) => {
-                    let ends = Some(Chosen::DeviceEnds(device.to_owned()));
-                    let appended = self.store().change_subject(act, subject, change, ends).await?;
-                    self.revoked(appended).await
-                }
-                _ => self.change_subject(act, subject, SubjectChange { reach: Reach::Both, ..change }, keep).await,
-            };
-        }
-        let cutoff = if is_cut_off { Cutoff::Now } else { Cutoff::Always };
-        let revocation =
-            NewRevocation { target, cutoff, reach: Reach::Both, exp: None, until: None, reason: reason.clone() };
-        let revoke = Revoke { revocations: vec![revocation], keep: keep.clone() };
-        let appended = self.store().revoke(caller.act(action, reason), revoke).await?;
-        // The bearer's own token is older than the entry, so a kept session's next one comes along.
-        self.revoked_keeping(appended, keep).await
-    }
-
-    /// A token for the doctor: nobody's, short-lived, for these audiences.
-    pub async fn canary_token(&self, id: &str, audience: Vec<String>) -> Result<Secret, VerbError> {
-        let audience = bounds::audiences(audience, &self.setup().audience)?;
-        let grant = Grant {
-            subject: CANARY,
-            client_id: CANARY,
-            audience: &audience,
-            auth_time: self.clock().seconds(),
-            scope: None,
-            session: None,
-            proof: None,
-            state: Map::new(),
-            group: None,
-        };
-        Ok(self.issue_without_session(&grant, id.to_owned(), CANARY_LIFE.min(self.token_life())).await?.0)
-    }
-
-    /// Revokes a canary token.
-    pub async fn revoke_canary(&self, caller: &Caller, id: &str) -> Result<Revoked, VerbError> {
-        let revocation = NewRevocation {
-            target: self.own_target(TargetKind::Token, id)?,
-            cutoff: Cutoff::Always,
-            reach: Reach::Access,
-            exp: Some(self.clock().seconds().plus(CANARY_LIFE)),
-            until: None,
-            reason: Some("doctor".to_owned()),
-        };
-        let revoke = Revoke { revocations: vec![revocation], keep: None };
-        let appended = self.store().revoke(caller.act("doctor", None), revoke).await?;
-        self.revoked(appended).await
-    }
-
     /// Verifies a token of ours or of an accepted issuer, for whatever audience: here it is an object
     /// that callers ask about, and grants nothing.
     pub(crate) async fn verified(&self, token: &str, leeway: u64) -> Result<VerifiedToken, VerbError> {
+        if opaque::is_reference(token) {
+            return self.resolved(token, leeway).await;
+        }
         match self.verify(token, leeway) {
             // What verifiers say of a token signed with a key of its subject's own.
             Err(TokenError::AlgNotAllowed) => self.verify_by_subject_key(token, leeway).await,
             verified => verified.map_err(VerbError::Token),
         }
+    }
+
+    /// A reference token and what it stands for: the claims of its session as they are now. Forged and
+    /// expired ones reach no store.
+    async fn resolved(&self, text: &str, leeway: u64) -> Result<VerifiedToken, VerbError> {
+        let refused = |error| Err(VerbError::Token(error));
+        let Some(token) = ReferenceToken::read(text, self.master()) else {
+            return refused(TokenError::SignatureInvalid);
+        };
+        let now = self.clock().seconds();
+        if token.expires.plus(leeway) <= now {
+            return refused(TokenError::Expired);
+        }
+        let nothing = Box::new(|_: &Issuing<'_>| Vec::new());
+        let Some(snapshot) = self.store().issuing_snapshot(&token.sid, nothing).await? else {
+            return refused(TokenError::Expired);
+        };
+        let (session, settings) = (&snapshot.session, &snapshot.log.settings);
+        let ReferenceToken { position, issued, expires, jti, .. } = token;
+        let stamp = Stamp { position, issued, expires, jti };
+        let draft = Grant::of_session(session, &snapshot.subject, &snapshot.log).draft(
+            stamp,
+            REFERENCE_KEY,
+            settings,
+            self.hash_key(),
+        )?;
+        let audience = session.audience.first().map(String::as_str).unwrap_or_default();
+        let expect = Expect::own(self.issuer(), audience).with_leeway(leeway).with_longest_life(settings.longest_life);
+        Introspectable::of(text, &expect, now)
+            .and_then(|token| token.on_the_word_of(REFERENCE_KEY, Some(draft.members()), now))
+            .map_err(VerbError::Token)
     }
 
     async fn verify_by_subject_key(&self, token: &str, leeway: u64) -> Result<VerifiedToken, VerbError> {
@@ -422,8 +240,10 @@ impl Authority {
     }
 
     /// Whether nothing revokes a verified token, by everything acknowledged before the call.
-    async fn is_active(&self, token: &VerifiedToken) -> Result<bool, VerbError> {
-        let verdict = self.own_view().map(|view| view.check(token.clone(), self.clock().moment()).verdict().clone());
+    pub(crate) async fn is_active(&self, token: &VerifiedToken) -> Result<bool, VerbError> {
+        // A reference is as good as its session, which is in the store.
+        let view = self.own_view().filter(|_| token.key_id() != REFERENCE_KEY);
+        let verdict = view.map(|view| view.check(token.clone(), self.clock().moment()).verdict().clone());
         match verdict {
             Some(Verdict::Active { .. }) => return Ok(true),
             Some(Verdict::Revoked(_)) => return Ok(false),
@@ -439,7 +259,7 @@ impl Authority {
 
     /// Judges a verified token in one snapshot: by all its targets, and, where an entry stands on an
     /// `ask_on` claim, by its session.
-    async fn judge(&self, token: &VerifiedToken) -> Result<Judged, VerbError> {
+    pub(crate) async fn judge(&self, token: &VerifiedToken) -> Result<Judged, VerbError> {
         for _ in 0..MOST_TRIES {
             let facts = token.facts(&self.settings(), self.hash_key()).map_err(VerbError::Token)?;
             let hashes: Vec<TargetHash> = facts.targets.iter().chain(&facts.asks).map(|(_, hash)| *hash).collect();
@@ -455,7 +275,10 @@ impl Authority {
                 Some(Refusal { kind: *kind, cutoff: hit.cutoff, at: hit.at })
             });
             let by_session = || by_session(asked?, facts.lpos, snapshot.session.as_ref());
-            let refusal = facts.judge(cell).or_else(by_session);
+            let refusal = facts.judge(cell).or_else(by_session).or_else(|| {
+                let view = snapshot.session.as_ref().filter(|_| token.key_id() == REFERENCE_KEY)?;
+                refusal_of(view)
+            });
             return Ok(Judged { position: snapshot.log.head.at, refusal, snapshot });
         }
         Err(VerbError::KeysChanging)
@@ -491,40 +314,6 @@ impl Authority {
         Ok(Some(draft.sign(&*signer)?.token))
     }
 
-    /// Judges and signs a token that belongs to no session.
-    async fn issue_without_session(
-        &self,
-        grant: &Grant<'_>,
-        jti: String,
-        life: u64,
-    ) -> Result<(Secret, Stamp), VerbError> {
-        let _signing = self.signing_lock().read().await;
-        let standing = self.standing();
-        let signer = standing.signer()?;
-        let issued = self.clock().seconds();
-        let stamp = |position| Stamp { position, issued, expires: issued.plus(life), jti: jti.clone() };
-        // The targets do not depend on the position, so they can be asked for before it is known.
-        let draft = grant.draft(stamp(Position::default()), signer.kid(), &standing.settings, self.hash_key())?;
-        let hashes = draft.facts.targets.iter().map(|(_, hash)| *hash).collect();
-        let snapshot = self.store().judging_snapshot(hashes, None).await?;
-        let draft = grant.draft(stamp(snapshot.log.head.at), signer.kid(), &standing.settings, self.hash_key())?;
-        if let Some(refusal) = draft.facts.judge(|hash| snapshot.access.get(hash).copied()) {
-            return Err(VerbError::IssueRevoked(refusal));
-        }
-        let minted = draft.sign(&**signer)?;
-        Ok((minted.token, minted.stamp))
-    }
-
-    fn device_target(&self, token: &VerifiedToken) -> Result<Target, VerbError> {
-        let named = token.subject().zip(token.device());
-        let (subject, device) = named.ok_or_else(|| VerbError::Invalid {
-            member: "scope",
-            why: "`device` needs a token that names its device; log out `local`, `others` or `global`".to_owned(),
-        })?;
-        Target::two(self.issuer(), TargetKind::Device, subject, device)
-            .map_err(|error| VerbError::Target { text: device.to_owned(), error })
-    }
-
     pub(crate) fn own_target(&self, kind: TargetKind, name: &str) -> Result<Target, VerbError> {
         Target::one(self.issuer(), kind, name).map_err(|error| VerbError::Target { text: name.to_owned(), error })
     }
@@ -533,24 +322,28 @@ impl Authority {
 /// What is said against a token whose group, or other claim to be asked about, has an entry: nothing
 /// while its session can be used, else the entry that ended the session, where there is one. A token
 /// from before the entry that its session was kept through is refused by that entry.
-fn by_session(asked: Refusal, issued: Option<Position>, session: Option<&SessionView>) -> Option<Refusal> {
-    let Some(SessionView { session, status }) = session else { return Some(asked) };
-    let ended = |at| Refusal { kind: TargetKind::Session, cutoff: HitCutoff::Always, at };
-    match status {
-        SessionStatus::Live => (issued < Some(session.position)).then_some(Refusal {
+fn by_session(asked: Refusal, issued: Option<Position>, view: Option<&SessionView>) -> Option<Refusal> {
+    let Some(view) = view else { return Some(asked) };
+    match view.status {
+        SessionStatus::Live => (issued < Some(view.session.position)).then_some(Refusal {
             kind: TargetKind::Session,
             cutoff: HitCutoff::Position,
-            at: session.position,
+            at: view.session.position,
         }),
-        SessionStatus::Revoked(refusal) => Some(*refusal),
-        SessionStatus::Ended => Some(session.ended.as_ref().map_or(asked, |end| ended(end.at))),
-        SessionStatus::Expired => Some(asked),
+        SessionStatus::Revoked(_) | SessionStatus::Ended | SessionStatus::Expired => {
+            Some(refusal_of(view).unwrap_or(asked))
+        }
     }
 }
 
-fn as_bearer(error: VerbError) -> VerbError {
-    match error {
-        VerbError::Token(error) => VerbError::Bearer(error),
-        other => other,
+/// The entry that ended or revokes a session.
+fn refusal_of(view: &SessionView) -> Option<Refusal> {
+    match view.status {
+        SessionStatus::Live | SessionStatus::Expired => None,
+        SessionStatus::Revoked(refusal) => Some(refusal),
+        SessionStatus::Ended => {
+            let at = view.session.ended.as_ref()?.at;
+            Some(Refusal { kind: TargetKind::Session, cutoff: HitCutoff::Always, at })
+        }
     }
 }

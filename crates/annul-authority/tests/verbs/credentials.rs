@@ -5,11 +5,11 @@ use annul_authority::error::VerbError;
 use annul_authority::verbs::accounts::{AccountRequest, LoginRequest, PasswordRequest};
 use annul_authority::verbs::audit::AuditQuery;
 use annul_authority::verbs::credentials::{CredentialChanged, OwnPasswordRequest, SecureRequest};
+use annul_authority::verbs::logout::{LogoutRequest, LogoutScope};
 use annul_authority::verbs::lookup_id::{LookupIdRequest, OwnLookupIdRequest};
 use annul_authority::verbs::revocations::KeptState;
 use annul_authority::verbs::sessions::{DeviceBody, TokenAnswer};
 use annul_authority::verbs::subjects::SubjectBlock;
-use annul_authority::verbs::tokens::{LogoutRequest, LogoutScope};
 use serde_json::Value;
 
 use crate::world::{World, code, login, target};

@@ -14,47 +14,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::idp::Idp;
 use crate::world::{AUDIENCE, FOREIGN, ISSUER, World, claims, code, revocation, target};
 
 /// Where the foreign issuer publishes its keys.
 const KEYS: &str = "https://idp.example/jwks";
-
-struct Idp {
-    key: SigningKey,
-}
-
-impl Idp {
-    fn new() -> Self {
-        Self { key: SigningKey::generate(SigningAlgorithm::Rs256).unwrap() }
-    }
-
-    fn jwks(&self) -> Value {
-        json!({ "keys": [self.key.public_jwk()] })
-    }
-
-    fn request(&self) -> IssuerRequest {
-        IssuerRequest {
-            issuer: FOREIGN.to_owned(),
-            jwks: Some(self.jwks()),
-            jwks_uri: None,
-            longest_life: 3600,
-            skew: 0,
-            longest_session: None,
-            requires_jti: false,
-            claims: None,
-        }
-    }
-
-    fn token(&self, world: &World, subject: &str, more: Value) -> Secret {
-        let mut members = json!({
-            "iss": FOREIGN, "sub": subject, "aud": AUDIENCE, "iat": world.now(), "exp": world.now() + 600,
-        });
-        for (name, value) in claims(more) {
-            members[name] = value;
-        }
-        Secret::new(self.key.sign_token("JWT", members.as_object().unwrap()).unwrap())
-    }
-}
 
 async fn accepting(idp: &Idp) -> World {
     let world = World::new().await;

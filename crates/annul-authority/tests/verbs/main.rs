@@ -7,10 +7,13 @@
 const ON_DISK: bool = false;
 
 mod accounts;
+mod assertions;
 mod credentials;
+mod exchange;
 mod exposure;
 mod foreign;
 mod groups;
+mod idp;
 mod keys;
 mod refresh;
 mod schedules;

@@ -4,10 +4,11 @@ use annul_authority::authority::Setup;
 use annul_authority::model::MAX_VERSION;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::verbs::clients::ClientRequest;
+use annul_authority::verbs::logout::{LogoutRequest, LogoutScope};
 use annul_authority::verbs::revocations::{KeptState, LiftRequest};
 use annul_authority::verbs::sessions::TokenAnswer;
 use annul_authority::verbs::subjects::{RecordUpdate, SubjectBlock, SubjectClaims, SubjectVersion, VersionReach};
-use annul_authority::verbs::tokens::{CheckRequest, LogoutRequest, LogoutScope};
+use annul_authority::verbs::tokens::CheckRequest;
 use annul_core::token::UnverifiedToken;
 use serde_json::{Value, json};
 

@@ -3,9 +3,10 @@
 use annul_authority::authority::Setup;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::verbs::clients::ClientRequest;
+use annul_authority::verbs::logout::{LogoutRequest, LogoutScope};
 use annul_authority::verbs::revocations::RevokeRequest;
 use annul_authority::verbs::sessions::TokenAnswer;
-use annul_authority::verbs::tokens::{CheckRequest, CheckVerdict, LogoutRequest, LogoutScope};
+use annul_authority::verbs::tokens::{CheckRequest, CheckVerdict};
 use annul_core::algebra::Reach;
 use annul_core::token::UnverifiedToken;
 use serde_json::json;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{Gain, Policy, RevokedStatus};
 use crate::algebra::Refusal;
 use crate::position::Position;
@@ -161,6 +163,8 @@ pub struct Vouched {
     pub as_of: Option<Position>,
     /// The id of the key that verified it.
     pub key_id: Option<String>,
+    /// Its claims, which an opaque token does not carry itself.
+    pub claims: Option<Map<String, Value>>,
     /// The token it sent in its place.
     pub restamped: Option<Restamped>,
 }

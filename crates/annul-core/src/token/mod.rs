@@ -26,6 +26,7 @@ mod key;
 mod key_set;
 mod members;
 mod names;
+pub mod opaque;
 mod verify;
 mod weak;
 

@@ -75,13 +75,18 @@ struct CachedFacts {
 
 impl VerifiedToken {
     pub(super) fn new(jws: Jws<'_>, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
+        Self::of(jws.header_members.into_text(), claims, key_id, expect)
+    }
+
+    /// The token with these claims; `header` is the text of its header, empty where it has none.
+    pub(super) fn of(header: String, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
         let names = match expect.own {
             true => Names::of_own(&claims, &expect.claim_names)?,
             false => Names::of_foreign(&claims, &expect.claim_names)?,
         };
         let known_digest = OnceLock::new();
         let token_hash = claims.jti().is_none().then(|| {
-            let digest = known_digest.get_or_init(|| digest(jws.header_members.text(), claims.text()));
+            let digest = known_digest.get_or_init(|| digest(&header, claims.text()));
             URL_SAFE_NO_PAD.encode(digest)
         });
         Ok(Self(Arc::new(Inner {
@@ -93,7 +98,7 @@ impl VerifiedToken {
             claims,
             names,
             key_id,
-            header: jws.header_members.into_text(),
+            header,
             digest: known_digest,
             token_hash,
         })))

@@ -113,7 +113,7 @@ fn answered(answer: CheckAnswer) -> Answer {
         CheckVerdict::Active => {
             metrics::asked("active");
             let restamped = answer.access_token.as_deref().map(Restamped::new);
-            Answer::Active(Vouched { as_of: answer.position, key_id: answer.key, restamped })
+            Answer::Active(Vouched { as_of: answer.position, key_id: answer.key, claims: answer.claims, restamped })
         }
         CheckVerdict::Revoked => {
             metrics::asked("revoked");

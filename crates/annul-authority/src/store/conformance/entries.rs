@@ -5,7 +5,7 @@ use annul_core::position::Position;
 
 use super::log::{all_lines, audit, everything};
 use super::*;
-use crate::model::{Ancestor, AncestorName, IdempotencyKey};
+use crate::model::{Ancestor, IdempotencyKey};
 use crate::store::{Kept, MAX_ENTRIES};
 
 /// Older sessions die, younger ones live, whichever second it is.
@@ -81,9 +81,8 @@ pub async fn each_target_of_a_session_reaches_it(bench: Bench) {
 /// A session that came from elsewhere dies with what it came from.
 pub async fn an_ancestors_revocation_reaches_the_session(bench: Bench) {
     let bench = bench.with_log().await.with_foreign().await;
-    let from = |name| vec![Ancestor { issuer: FOREIGN.to_owned(), name }];
-    let by_sid = NewSession { ancestors: from(AncestorName::Sid("f1".into())), ..bench.login("s1", "a") };
-    let by_sub = NewSession { ancestors: from(AncestorName::Sub("bob".into())), ..bench.login("s2", "b") };
+    let by_sid = NewSession { ancestors: vec![Ancestor::session(FOREIGN, "f1")], ..bench.login("s1", "a") };
+    let by_sub = NewSession { ancestors: vec![Ancestor::subject(FOREIGN, "bob")], ..bench.login("s2", "b") };
     bench.store.open_session(act(), by_sid).await.unwrap();
     bench.store.open_session(act(), by_sub).await.unwrap();
     let session = format!("issuer:{}/session:f1", FOREIGN.replace('/', "%2F"));
@@ -92,6 +91,44 @@ pub async fn an_ancestors_revocation_reaches_the_session(bench: Bench) {
     assert_eq!(bench.status("s2").await, SessionStatus::Live);
     assert_eq!(bench.store.block(act(), foreign("bob")).await.unwrap().sessions.ended, 1);
     assert_revoked(bench.status("s2").await);
+}
+
+/// Three sessions down the line, and whatever name the first one is revoked by: none of them lives on.
+pub async fn tx_5_what_reaches_an_ancestor_reaches_all_that_descends_from_it(bench: Bench) {
+    let bench = bench.with_log().await;
+    for (round, target) in ["session:s0", "device:u1/phone", "subject:u2", "client:web3"].into_iter().enumerate() {
+        let (subject, client) = (format!("u{round}"), format!("web{round}"));
+        let sids: Vec<String> = (0..4).map(|depth| format!("s{}", round * 10 + depth)).collect();
+        for (depth, sid) in sids.iter().enumerate() {
+            let descends = NewSession {
+                ancestors: sids[..depth].iter().map(|above| Ancestor::session(OWN, above)).collect(),
+                client_id: Some(if depth == 0 { client.clone() } else { "other".to_owned() }),
+                device: bench.login("", "").device.filter(|_| depth == 0),
+                ..bench.login(sid, &subject)
+            };
+            bench.store.open_session(act(), descends).await.unwrap();
+        }
+        bench.revoke(target, Cutoff::Always, Reach::Both).await;
+        for sid in &sids {
+            assert!(bench.status(sid).await != SessionStatus::Live, "{sid} outlives {target}");
+        }
+        let late = NewSession { ancestors: vec![Ancestor::session(OWN, &sids[0])], ..bench.login("late", "x") };
+        assert!(matches!(refused(bench.store.open_session(act(), late).await), Refused::Revoked(_)), "{target}");
+    }
+}
+
+/// Between the judgement of a token and the session that is opened with it no entry is lost.
+pub async fn i9_a_session_is_dated_where_the_token_it_comes_from_was_judged(bench: Bench) {
+    let bench = bench.with_log().await;
+    let judged = Some(bench.log().await.head.at);
+    bench.revoke("subject:bob", Cutoff::Now, Reach::Both).await;
+    let ends = Some(bench.now().plus(7));
+    let derived = |sid, subject| NewSession { judged, ends, ..bench.login(sid, subject) };
+    let opened = bench.store.open_session(act(), derived("s1", "alice")).await.unwrap();
+    assert_eq!((Some(opened.session.position), Some(opened.session.expires)), (judged, ends));
+    let refusal = refused(bench.store.open_session(act(), derived("s2", "bob")).await);
+    assert!(matches!(refusal, Refused::Revoked(_)), "{refusal:?}");
+    assert_eq!(bench.store.session("s2").await.unwrap(), None);
 }
 
 /// A role change does not log out, a cheap logout does not reach tokens.

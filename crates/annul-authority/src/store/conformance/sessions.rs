@@ -5,7 +5,7 @@ use annul_core::target::TargetKind;
 
 use super::log::audit;
 use super::*;
-use crate::model::{Ancestor, AncestorName};
+use crate::model::Ancestor;
 
 /// Position first, then session: both from the transaction that opened it.
 pub async fn a_session_carries_the_head_it_was_opened_at(bench: Bench) {
@@ -85,7 +85,7 @@ pub async fn a_session_is_bounded_in_life_login_and_targets(bench: Bench) {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let wide = NewSession { claims: roles(&many), ..bench.login("s", "a") };
     assert!(matches!(refused(opened(wide).await), Refused::TooManyTargets { .. }));
-    let ancestor = |sid: u8| Ancestor { issuer: FOREIGN.to_owned(), name: AncestorName::Sid(sid.to_string()) };
+    let ancestor = |sid: u8| Ancestor::session(FOREIGN, sid.to_string());
     let deep = NewSession { ancestors: (0..9).map(ancestor).collect(), ..bench.login("s", "a") };
     assert_eq!(refused(opened(deep).await), Refused::TooManyAncestors);
     let edge = NewSession { life: longest, auth_time: bench.now().minus(longest), ..bench.login("s", "a") };

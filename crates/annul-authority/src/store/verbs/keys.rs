@@ -54,7 +54,12 @@ pub(crate) fn issuers(snapshot: &Snapshot<'_>) -> Result<Vec<IssuerConfig>> {
     Ok(rows
         .filter_map(|row| {
             let source = row.source?;
-            Some(IssuerConfig { record: row.record, source, longest_session: row.longest_session })
+            Some(IssuerConfig {
+                record: row.record,
+                source,
+                longest_session: row.longest_session,
+                subjects: row.subjects,
+            })
         })
         .collect())
 }
@@ -69,6 +74,7 @@ pub(crate) fn put_issuer(txn: &mut Txn<'_>, act: &Act, issuer: IssuerConfig) -> 
             record: IssuerRecord { removed: false, ..issuer.record },
             source: Some(issuer.source),
             longest_session: issuer.longest_session,
+            subjects: issuer.subjects,
             outstanding: UnixSeconds(0),
         })?;
         Ok(done(&log, vec![at], SessionCount::default()))
@@ -138,6 +144,7 @@ pub(super) fn publish_own(log: &mut Appender<'_>) -> Result<Position> {
         },
         source: None,
         longest_session: None,
+        subjects: None,
         outstanding: UnixSeconds(0),
     })
 }

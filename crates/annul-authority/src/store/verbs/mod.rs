@@ -16,6 +16,7 @@ mod sessions;
 mod subject_keys;
 mod subjects;
 
+use annul_core::algebra::Refusal;
 use annul_core::target::{TargetHash, TargetKind};
 use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -152,8 +153,32 @@ fn status(tables: &(impl Read + ?Sized), log: &LogState, session: &Session, now:
     }
     let targets = session.hashed_targets(&log.settings, &log.hash_key);
     let cells = cells(tables, log, Side::Sessions, hashes(&targets), now)?;
-    let refusal = session.judge(&targets, |target| cells.get(target).copied());
+    let refusal = match session.judge(&targets, |target| cells.get(target).copied()) {
+        None => judge_ancestors(tables, log, session, now)?,
+        refusal => refusal,
+    };
     Ok(refusal.map_or(SessionStatus::Live, SessionStatus::Revoked))
+}
+
+/// The entry that revokes a session of ours that this one descends from, by whatever target of that
+/// one. Those of other issuers are known by their names only, which are targets of this session too;
+/// so is the end of one of ours that is forgotten by now.
+fn judge_ancestors(
+    tables: &(impl Read + ?Sized),
+    log: &LogState,
+    session: &Session,
+    now: UnixMillis,
+) -> Result<Option<Refusal>> {
+    for ancestor in session.ancestors.iter().filter(|ancestor| ancestor.issuer == log.settings.issuer) {
+        let Some(sid) = &ancestor.sid else { continue };
+        let Some(ancestor) = tables.session(sid)? else { continue };
+        let targets = ancestor.hashed_targets(&log.settings, &log.hash_key);
+        let cells = cells(tables, log, Side::Sessions, hashes(&targets), now)?;
+        if let Some(refusal) = ancestor.judge(&targets, |target| cells.get(target).copied()) {
+            return Ok(Some(refusal));
+        }
+    }
+    Ok(None)
 }
 
 fn hashes(targets: &[(TargetKind, TargetHash)]) -> Vec<TargetHash> {

@@ -5,10 +5,13 @@ use annul_core::fold::EmittedBy;
 use annul_core::position::Position;
 use annul_core::settings::MAX_TARGETS;
 use annul_core::target::{Target, TargetKind};
-use annul_core::time::UnixMillis;
+use annul_core::time::{UnixMillis, UnixSeconds};
 
 use super::subjects::apply;
-use super::{Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, once, refresh, remember_attempt, status};
+use super::{
+    Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, judge_ancestors, once, refresh, remember_attempt,
+    status,
+};
 use crate::log::Appender;
 use crate::model::{Act, Ended, MAX_ANCESTORS, NewRevocation, NewSession, Session, SessionStatus, Side, SubjectState};
 use crate::store::tables::Write;
@@ -46,7 +49,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
     }
     let mut claims = state.claims.clone();
     claims.extend(new.claims);
-    let at = log.log().head.at;
+    let at = new.judged.unwrap_or(log.log().head.at);
     let now = log.commit();
     let session = Session {
         sid: new.sid,
@@ -58,12 +61,14 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
         created: now,
         auth_time: new.auth_time,
         last_used: now,
-        expires: now.floor().plus(new.life),
+        expires: new.ends.into_iter().fold(now.floor().plus(new.life), UnixSeconds::min),
         idle_limit: new.idle_limit,
         claims,
         fingerprint: state.fingerprint.clone(),
         confirmation: new.confirmation,
         ancestors: new.ancestors,
+        actor: new.actor,
+        format: new.format,
         refresh_by: new.family.as_ref().map(|family| family.first.kind()),
         position: at,
         claims_position: at,
@@ -225,7 +230,10 @@ fn judge_new(log: &Appender<'_>, session: &Session) -> Result<()> {
             return Err(Refused::Revoked(refusal).into());
         }
     }
-    Ok(())
+    match judge_ancestors(&*log.tables, log.log(), session, log.commit())? {
+        Some(refusal) => Err(Refused::Revoked(refusal).into()),
+        None => Ok(()),
+    }
 }
 
 fn end_replaced(log: &mut Appender<'_>, subject: &str, sid: &str) -> Result<Option<Position>> {

@@ -1,0 +1,163 @@
+//! Assertions as grants (RFC 7523 §2.1): somebody who is trusted to says, signed, who the user is.
+//!
+//! That is a foreign issuer whose subjects have names here, or a client that may open sessions and has
+//! registered keys. Each assertion is used once.
+
+use annul_core::time::UnixSeconds;
+use annul_core::token::{Algorithm, Expect, KeySet, TokenError, Typ, UnverifiedToken, VerifiedToken};
+use serde_json::Value;
+
+use crate::authority::{Authority, Caller};
+use crate::error::VerbError;
+use crate::model::{Claims, GrantType, NewSession, SubjectNames, TokenFormat};
+use crate::secrets::random;
+use crate::secrets::secret::Secret;
+use crate::store::{FirstUse, UseOnce};
+use crate::verbs::bounds;
+use crate::verbs::exchange::{ISSUES, foreign_ancestor};
+use crate::verbs::granted::Granted;
+use crate::verbs::oauth_clients::{MAX_ASSERTION_LIFE, OAuthClient};
+
+/// The `typ` of an assertion that has one of its own.
+const ASSERTION_TYP: &str = "authorization-grant+jwt";
+/// Names in the store the ids of assertions that were redeemed.
+const ASSERTION_REALM: &str = "assertion";
+/// Seconds by which clocks of clients may differ from ours.
+const LEEWAY: u64 = 5;
+
+/// An assertion to be redeemed.
+#[derive(Clone, Debug)]
+pub struct AssertionRequest {
+    /// The assertion.
+    pub assertion: Secret,
+    /// For whom the token is.
+    pub audience: Vec<String>,
+    /// The scope wanted, of the client's own; all of it unless named.
+    pub scope: Option<String>,
+}
+
+impl Authority {
+    /// Opens a session of the calling client's for whom an assertion is about, and issues its one
+    /// access token; the session ends with it, for the next comes with the next assertion.
+    ///
+    /// # Errors
+    /// [`VerbError::Token`] for an assertion that is not good, [`VerbError::AssertionUsed`] for one that
+    /// was; [`VerbError::OpensNoSession`] when whoever signed it is not trusted with logins;
+    /// [`VerbError::InvalidScope`], [`VerbError::AudienceRefused`]; and the refusals of a login.
+    pub async fn redeem_assertion(
+        &self,
+        caller: &Caller,
+        client: &OAuthClient,
+        request: AssertionRequest,
+    ) -> Result<Granted, VerbError> {
+        let audience = self.admitted_audience(client, request.audience, &[])?;
+        let scope = client.granted_scope(request.scope.as_deref())?;
+        let token = self.asserted(request.assertion.expose()).await?;
+        let is_foreign = self.standing().foreign.contains_key(token.issuer());
+        let now = self.clock().seconds();
+        let (subject, judged, ancestors) = if is_foreign {
+            let judged = self.judge(&token).await?;
+            if let Some(refusal) = judged.refusal {
+                return Err(VerbError::TokenRevoked(refusal));
+            }
+            (self.subject_here(&token).await?, Some(judged.position), vec![foreign_ancestor(&token)])
+        } else {
+            let sub = token.subject().ok_or(missing("sub"))?;
+            (self.subject_named(SubjectNames::Shared.of(token.issuer(), sub)).await?, None, Vec::new())
+        };
+        let new = NewSession {
+            sid: random::name()?,
+            subject,
+            client_id: Some(client.client_id.clone()),
+            audience,
+            scope: scope.clone(),
+            device: None,
+            auth_time: token.auth_time().or(token.issued()).unwrap_or(now).min(now),
+            life: self.token_life(),
+            idle_limit: None,
+            claims: Claims::new(),
+            confirmation: client.proof.clone(),
+            ancestors,
+            actor: None,
+            format: TokenFormat::Jwt,
+            judged,
+            ends: None,
+            replaces: None,
+            change: None,
+            family: None,
+        };
+        self.spend(&token).await?;
+        let answer = self.open_descendant(caller, "session.assertion", new).await?;
+        Ok(Granted::of_session(answer, scope, client.proof.as_ref()))
+    }
+
+    /// An assertion whose signature, audience, dates and kind are right.
+    async fn asserted(&self, assertion: &str) -> Result<VerifiedToken, VerbError> {
+        let unverified = UnverifiedToken::parse(assertion).map_err(VerbError::Token)?;
+        let issuer = unverified.claims().iss().ok_or(missing("iss"))?.to_owned();
+        // An access token is no assertion, whoever it was issued for.
+        let audience = unverified.claims().aud() == [self.issuer()];
+        let (keys, longest_life, skew) = self.asserting(&issuer, &unverified).await?;
+        let expect = Expect::foreign(issuer.as_str(), self.issuer())
+            .with_typ(Typ::OrUntyped(ASSERTION_TYP.to_owned()))
+            .with_algorithms(Algorithm::ALL)
+            .with_longest_life(longest_life.min(MAX_ASSERTION_LIFE))
+            .with_leeway(LEEWAY)
+            .with_skew(skew)
+            .requiring_jti();
+        let expect = match self.standing().foreign.get(&issuer) {
+            Some(foreign) => expect.with_claim_names(foreign.config.record.claims.clone()),
+            None => expect,
+        };
+        let token = unverified.verify(&keys, &expect, self.clock().seconds()).map_err(VerbError::Token)?;
+        if audience { Ok(token) } else { Err(VerbError::Token(TokenError::AudienceMismatch)) }
+    }
+
+    /// The keys of whoever signed an assertion, for how long it may be good, and how far ahead its
+    /// clock may be.
+    async fn asserting(&self, issuer: &str, assertion: &UnverifiedToken<'_>) -> Result<(KeySet, u64, u64), VerbError> {
+        let refused = || VerbError::OpensNoSession { issuer: bounds::shown(issuer) };
+        if let Some(foreign) = self.standing().foreign.get(issuer) {
+            foreign.config.subjects.ok_or_else(refused)?;
+            let record = &foreign.config.record;
+            let keys = match self.secrets_of(issuer) {
+                Some(secrets) if assertion.header().alg.is_symmetric() => secrets.clone(),
+                _ => foreign.keys.clone(),
+            };
+            return Ok((keys, record.longest_life, record.skew));
+        }
+        let record = self.clients().find(self.store().as_ref(), issuer).await?.ok_or_else(refused)?;
+        let may_issue = record.scopes.iter().any(|scope| scope == ISSUES);
+        let has_grant = record.metadata.grant_types.contains(&GrantType::JwtBearer);
+        match &record.metadata.jwks {
+            Some(jwks) if may_issue && has_grant => Ok((keys_of(jwks), MAX_ASSERTION_LIFE, 0)),
+            _ => Err(refused()),
+        }
+    }
+
+    /// Uses an assertion up.
+    async fn spend(&self, assertion: &VerifiedToken) -> Result<(), VerbError> {
+        let once = UseOnce {
+            realm: format!("{ASSERTION_REALM} {}", assertion.issuer()),
+            id: assertion.jti().ok_or(missing("jti"))?.to_owned(),
+            until: kept_until(assertion.expires()),
+        };
+        match self.store().use_once(once).await? {
+            FirstUse::Fresh => Ok(()),
+            FirstUse::Used => Err(VerbError::AssertionUsed),
+        }
+    }
+}
+
+/// Past the leeway within which it would be taken.
+const fn kept_until(expires: UnixSeconds) -> UnixSeconds {
+    expires.plus(LEEWAY)
+}
+
+fn keys_of(jwks: &Value) -> KeySet {
+    KeySet::from_values(jwks.get("keys").and_then(Value::as_array).map_or(&[], Vec::as_slice)).0
+}
+
+const fn missing(claim: &'static str) -> VerbError {
+    VerbError::Token(TokenError::ClaimInvalid { claim: std::borrow::Cow::Borrowed(claim), expected: "present" })
+}

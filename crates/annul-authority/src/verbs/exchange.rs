@@ -1,0 +1,302 @@
+//! Token exchange (RFC 8693): a token of a session, ours or a foreign issuer's, for a session of the
+//! calling client's own, with the same subject.
+//!
+//! ```text
+//! root ──exchange──▶ A ──exchange──▶ B      B's ancestors: root, A; in its tokens: the claim origin
+//! ```
+//!
+//! What is exchanged lives on in what it was exchanged for as an ancestor. Revoking an ancestor's
+//! session, or its subject, reaches everything that descends from it, at verifiers by name, and at
+//! every issue by all that the ancestor itself can be revoked by.
+
+use std::collections::BTreeSet;
+
+use annul_core::position::Position;
+use annul_core::token::VerifiedToken;
+use serde_json::{Map, Value, json};
+
+use crate::authority::{Authority, Caller};
+use crate::error::VerbError;
+use crate::model::{Ancestor, Claims, Device, NewSession, ProofKey, RefreshBy, TokenFormat};
+use crate::secrets::random;
+use crate::secrets::secret::Secret;
+use crate::verbs::bounds;
+use crate::verbs::granted::{ACCESS_TOKEN_TYPE, Granted};
+use crate::verbs::oauth_clients::OAuthClient;
+use crate::verbs::sessions::TokenAnswer;
+
+/// The scope by which a client opens sessions for whom and for which service it likes.
+pub(crate) const ISSUES: &str = "annul.issue";
+/// Members of `act` and `may_act` that say who is meant.
+const ACTOR_NAMES: [&str; 3] = ["iss", "sub", "client_id"];
+
+/// A token to be exchanged.
+#[derive(Clone, Debug)]
+pub struct ExchangeRequest {
+    /// Whom the new token is about.
+    pub subject_token: Secret,
+    /// Who acts, when that is somebody else.
+    pub actor_token: Option<Secret>,
+    /// For whom the new token is: names of `audience` and `resource` together.
+    pub audience: Vec<String>,
+    /// The scope wanted; all of the subject token's unless named.
+    pub scope: Option<String>,
+}
+
+/// A token that was presented, judged, and what a session can inherit from it.
+struct Source {
+    token: VerifiedToken,
+    /// The head at which it was judged.
+    position: Position,
+    /// Its session with all that this one descends from, or what stands for it.
+    lineage: Vec<Ancestor>,
+    device: Option<Device>,
+    claims: Claims,
+}
+
+impl Authority {
+    /// Opens a session of the calling client's own for the subject of a token, and issues its first
+    /// access token.
+    ///
+    /// It ends when the token ends, has no more scope and no other audience, unless the client may
+    /// open sessions anyway, and keeps `auth_time`. It is dated where the token was judged, so a
+    /// revocation that was acknowledged meanwhile reaches it.
+    ///
+    /// # Errors
+    /// Those of the tokens: [`VerbError::Token`], [`VerbError::TokenRevoked`]; and
+    /// [`VerbError::AudienceRefused`], [`VerbError::InvalidScope`], [`VerbError::ActorRefused`],
+    /// [`VerbError::OpensNoSession`].
+    pub async fn exchange(
+        &self,
+        caller: &Caller,
+        client: &OAuthClient,
+        request: ExchangeRequest,
+    ) -> Result<Granted, VerbError> {
+        let source = self.source(&request.subject_token).await?;
+        if source.token.is_own() && source.token.sid().is_none() {
+            return Err(VerbError::NoSession);
+        }
+        may_be_presented(client, &source.token)?;
+        let actor = match &request.actor_token {
+            Some(token) => Some(self.source(token).await?),
+            None => None,
+        };
+        let acting = actor.as_ref().map_or_else(|| own_names(self.issuer(), client), |actor| names_of(&actor.token));
+        may_act(&source.token, &acting)?;
+        let subject = self.subject_here(&source.token).await?;
+        let scope = narrowed(request.scope.as_deref(), &source.token)?;
+        let audience = self.admitted_audience(client, request.audience, &source.token.claims().aud())?;
+        let now = self.clock().seconds();
+        let auth_time = source.token.auth_time().or(source.token.issued()).unwrap_or(now).min(now);
+        let Source { token, position, lineage, device, claims } = source;
+        let (ancestors, judged, ends) = match &actor {
+            None => (lineage, position, token.expires()),
+            Some(actor) => (
+                with_actor(lineage, actor, &subject),
+                position.min(actor.position),
+                token.expires().min(actor.token.expires()),
+            ),
+        };
+        let chain = token.claims().get("act").cloned();
+        let new = NewSession {
+            sid: random::name()?,
+            subject,
+            client_id: Some(client.client_id.clone()),
+            audience,
+            scope: scope.clone(),
+            device,
+            auth_time,
+            life: self.setup().session_longest.as_secs(),
+            idle_limit: Some(self.setup().session_idle.as_secs()),
+            claims,
+            confirmation: client.proof.clone(),
+            ancestors,
+            actor: match &actor {
+                Some(_) => Some(act(acting, chain)),
+                None => chain,
+            },
+            format: TokenFormat::Jwt,
+            judged: Some(judged),
+            ends: Some(ends),
+            replaces: None,
+            change: None,
+            family: None,
+        };
+        let answer = self.open_descendant(caller, "session.exchange", new).await?;
+        let granted = Granted::of_session(answer, scope, client.proof.as_ref());
+        Ok(Granted { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..granted })
+    }
+
+    /// Opens a session on the word of a token, and issues its first access token.
+    pub(crate) async fn open_descendant(
+        &self,
+        caller: &Caller,
+        action: &str,
+        new: NewSession,
+    ) -> Result<TokenAnswer, VerbError> {
+        let _signing = self.signing_lock().read().await;
+        let opened = self.store().open_session(caller.step(action, None), new).await?;
+        self.first_token(opened).await
+    }
+
+    /// Whether a token is an access token that is its own refresh credential, and the calling client's. It
+    /// may have expired.
+    pub async fn renews_itself(&self, client: &OAuthClient, token: &str) -> Result<bool, VerbError> {
+        let token = match self.verified(token, self.setup().session_longest.as_secs()).await {
+            Ok(token) => token,
+            Err(VerbError::Token(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let Some(sid) = token.sid().filter(|_| token.is_own()) else { return Ok(false) };
+        let Some(view) = self.store().session(sid).await? else { return Ok(false) };
+        let is_own = view.session.client_id.as_deref() == Some(client.client_id.as_str());
+        Ok(is_own && view.session.refresh_by == Some(RefreshBy::AccessToken))
+    }
+
+    /// The subject of a token, by the name it has here.
+    pub(crate) async fn subject_here(&self, token: &VerifiedToken) -> Result<String, VerbError> {
+        let missing = || VerbError::Invalid { member: "sub", why: "is missing in the token".to_owned() };
+        let sub = token.subject().ok_or_else(missing)?;
+        let subject = if token.is_own() {
+            sub.to_owned()
+        } else {
+            let standing = self.standing();
+            let names = standing.foreign.get(token.issuer()).and_then(|foreign| foreign.config.subjects);
+            let refused = || VerbError::OpensNoSession { issuer: bounds::shown(token.issuer()) };
+            names.ok_or_else(refused)?.of(token.issuer(), sub)
+        };
+        self.subject_named(subject).await
+    }
+
+    /// A subject that a token may be issued for: a name, and no client's.
+    pub(crate) async fn subject_named(&self, subject: String) -> Result<String, VerbError> {
+        bounds::name("sub", &subject)?;
+        if self.store().client(&subject).await?.is_some() {
+            return Err(VerbError::SubjectIsClient { name: subject });
+        }
+        Ok(subject)
+    }
+
+    /// Audiences that a token may be given: the configured ones and those of the token it is given
+    /// for; any, where the client opens sessions anyway.
+    pub(crate) fn admitted_audience(
+        &self,
+        client: &OAuthClient,
+        asked: Vec<String>,
+        held: &[&str],
+    ) -> Result<Vec<String>, VerbError> {
+        let default = &self.setup().audience;
+        let asked = bounds::audiences(asked, default)?;
+        let is_admitted =
+            |name: &String| client.scopes.contains(ISSUES) || default.contains(name) || held.contains(&name.as_str());
+        match asked.iter().find(|name| !is_admitted(name)) {
+            Some(refused) => Err(VerbError::AudienceRefused { audience: bounds::shown(refused) }),
+            None => Ok(asked),
+        }
+    }
+
+    /// A token that is active, whoever's it is, and what descends from it.
+    async fn source(&self, token: &Secret) -> Result<Source, VerbError> {
+        let token = self.verified(token.expose(), self.settings().clock_skew).await?;
+        let judged = self.judge(&token).await?;
+        if let Some(refusal) = judged.refusal {
+            return Err(VerbError::TokenRevoked(refusal));
+        }
+        let position = judged.position;
+        if !token.is_own() {
+            let lineage = vec![foreign_ancestor(&token)];
+            let device = token.device().map(|id| Device { id: id.to_owned(), ..Device::default() });
+            return Ok(Source { token, position, lineage, device, claims: Claims::new() });
+        }
+        if token.sid().is_none() {
+            // A machine's own.
+            let lineage = token.subject().map(|machine| Ancestor::subject(self.issuer(), machine));
+            let lineage = lineage.into_iter().collect();
+            return Ok(Source { token, position, lineage, device: None, claims: Claims::new() });
+        }
+        let session = judged.snapshot.session.ok_or(VerbError::NoSession)?.session;
+        let mut lineage = session.ancestors;
+        lineage.push(Ancestor::session(self.issuer(), session.sid));
+        Ok(Source { token, position, lineage, device: session.device, claims: session.claims })
+    }
+}
+
+/// What stands for a foreign token in the lineage: all that it can be revoked by there and that is not
+/// the bearer's name here.
+pub(crate) fn foreign_ancestor(token: &VerifiedToken) -> Ancestor {
+    Ancestor {
+        issuer: token.issuer().to_owned(),
+        sid: token.sid().map(str::to_owned),
+        sub: token.subject().map(str::to_owned),
+    }
+}
+
+/// A token that is bound to a key is exchanged by whoever holds the key, or by a client that proved
+/// who it is: a service that was given it. Anybody can claim to be a public client.
+fn may_be_presented(client: &OAuthClient, token: &VerifiedToken) -> Result<(), VerbError> {
+    let holds = |thumbprint: &str| client.proof.as_ref().map(ProofKey::thumbprint) == Some(thumbprint);
+    match token.claims().confirmations().all(holds) || !client.is_public() {
+        true => Ok(()),
+        false => Err(VerbError::Invalid {
+            member: "subject_token",
+            why: "is bound to a key that the request did not prove to hold".to_owned(),
+        }),
+    }
+}
+
+/// Everything that the actor's session could be revoked by reaches what it acts in.
+fn with_actor(mut lineage: Vec<Ancestor>, actor: &Source, subject: &str) -> Vec<Ancestor> {
+    let mut actors = actor.lineage.clone();
+    if let Some(last) = actors.last_mut().filter(|_| actor.token.is_own()) {
+        last.sub = actor.token.subject().filter(|actor| *actor != subject).map(str::to_owned);
+    }
+    for ancestor in actors {
+        if !lineage.contains(&ancestor) {
+            lineage.push(ancestor);
+        }
+    }
+    lineage
+}
+
+/// RFC 8693 §4.4: a token that says who may act is exchanged for nobody else.
+fn may_act(token: &VerifiedToken, acting: &Map<String, Value>) -> Result<(), VerbError> {
+    let Some(allowed) = token.claims().get("may_act") else { return Ok(()) };
+    let names = allowed.as_object().filter(|names| !names.is_empty());
+    let is_meant = names.is_some_and(|names| names.iter().all(|(name, value)| acting.get(name) == Some(value)));
+    if is_meant { Ok(()) } else { Err(VerbError::ActorRefused) }
+}
+
+fn names_of(token: &VerifiedToken) -> Map<String, Value> {
+    let claims = token.claims();
+    let named = |name: &str| Some((name.to_owned(), claims.get(name)?.clone()));
+    ACTOR_NAMES.into_iter().filter_map(named).collect()
+}
+
+fn own_names(issuer: &str, client: &OAuthClient) -> Map<String, Value> {
+    let id = client.client_id.as_str();
+    [("iss", issuer), ("sub", id), ("client_id", id)]
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into_iter()
+        .collect()
+}
+
+/// RFC 8693 §4.1: the one who acts now outside, those before inside.
+fn act(mut acting: Map<String, Value>, chain: Option<Value>) -> Value {
+    if let Some(chain) = chain {
+        acting.insert("act".to_owned(), chain);
+    }
+    json!(acting)
+}
+
+/// The scope wanted, which the token has to have.
+fn narrowed(asked: Option<&str>, token: &VerifiedToken) -> Result<Option<String>, VerbError> {
+    let held: BTreeSet<&str> = token.scopes().collect();
+    let words = match asked {
+        Some(asked) => bounds::scope(asked)?,
+        None => token.scopes().collect(),
+    };
+    match words.iter().find(|word| !held.contains(**word)) {
+        Some(refused) => Err(VerbError::InvalidScope { scope: (*refused).to_owned() }),
+        None => Ok(Some(words.join(" ")).filter(|scope| !scope.is_empty())),
+    }
+}

@@ -1,0 +1,153 @@
+//! Introspection: what a token says and whether it may be used, plain (RFC 7662) or signed (RFC 9701).
+
+use annul_core::token::VerifiedToken;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::authority::Authority;
+use crate::error::VerbError;
+use crate::model::{Presented, Recognised, SessionStatus};
+use crate::secrets::refresh_token::RefreshToken;
+use crate::verbs::oauth_clients::OAuthClient;
+
+/// The `typ` of a signed answer: what it is presented as tells it from every token.
+const ANSWER: &str = "token-introspection+jwt";
+/// The scope that may ask about every access token.
+const READS: &str = "annul.read";
+/// Claims that an answer repeats.
+const TOLD: [&str; 15] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "client_id",
+    "scope",
+    "cnf",
+    "act",
+    "may_act",
+    "sid",
+    "device_id",
+    "auth_time",
+];
+
+/// An introspection answer (RFC 7662): a token that is not active has `active` and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct Introspection {
+    /// Whether the token may be used.
+    pub active: bool,
+    /// The members of an active token.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub members: Map<String, Value>,
+}
+
+impl Authority {
+    /// Whether an access token is active, and if so what it says. A token that is not active for
+    /// whatever reason is told from none other.
+    pub async fn introspect(&self, token: &str) -> Result<Introspection, VerbError> {
+        let inactive = Introspection::default();
+        let token = match self.verified(token, self.settings().clock_skew).await {
+            Ok(token) => token,
+            Err(VerbError::Token(_)) => return Ok(inactive),
+            Err(error) => return Err(error),
+        };
+        if self.is_active(&token).await? { Ok(told(&token)) } else { Ok(inactive) }
+    }
+
+    /// The same for a client: with `annul.read` about every access token, whoever it is for; without
+    /// about its own. Refresh tokens are told to their own client only, and to be asked about is not to
+    /// be used.
+    ///
+    /// # Errors
+    /// [`VerbError::InvalidClient`] for a client that did not prove who it is, and
+    /// [`VerbError::InsufficientScope`] for one that may not ask about this token.
+    pub async fn introspect_for(&self, client: &OAuthClient, token: &str) -> Result<Introspection, VerbError> {
+        if client.is_public() {
+            return Err(VerbError::InvalidClient);
+        }
+        if let Some(token) = RefreshToken::read(token, self.master()) {
+            return self.introspect_refresh_token(client, &token).await;
+        }
+        let may_read = client.require(READS);
+        let answer = self.introspect(token).await?;
+        let is_own = answer.members.get("client_id").and_then(Value::as_str) == Some(client.client_id.as_str());
+        if !is_own {
+            may_read?;
+        }
+        Ok(answer)
+    }
+
+    /// An answer as a signed token for the client that asked: evidence of what held at that second.
+    ///
+    /// # Errors
+    /// [`VerbError::AnswerAlgorithm`] when the client registered an algorithm that does not sign now.
+    pub async fn sign_introspection(&self, client: &OAuthClient, answer: &Introspection) -> Result<String, VerbError> {
+        let _signing = self.signing_lock().read().await;
+        let standing = self.standing();
+        let signer = standing.signer()?;
+        let wanted = client.metadata.introspection_signed_response_alg.as_deref();
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != signer.algorithm().name()) {
+            return Err(VerbError::AnswerAlgorithm { wanted: wanted.to_owned() });
+        }
+        let claims = json!({
+            "iss": self.issuer(),
+            "aud": client.client_id,
+            "iat": self.clock().seconds().0,
+            "token_introspection": answer,
+        });
+        let claims = claims.as_object().cloned().unwrap_or_default();
+        Ok(signer.sign_token(ANSWER, &claims)?)
+    }
+
+    /// What signs tokens, and signed introspection answers, at this moment.
+    #[must_use]
+    pub fn signing_algorithm(&self) -> Option<&'static str> {
+        self.standing().signer().ok().map(|signer| signer.algorithm().name())
+    }
+
+    async fn introspect_refresh_token(
+        &self,
+        client: &OAuthClient,
+        token: &RefreshToken,
+    ) -> Result<Introspection, VerbError> {
+        let inactive = Introspection::default();
+        let sid = token.sid();
+        let Some(family) = self.store().family(&sid).await? else { return Ok(inactive) };
+        let Some(view) = self.store().session(&sid).await? else { return Ok(inactive) };
+        let presented = Presented::RefreshToken { generation: token.generation(), hash: token.hash() };
+        let is_current = family.recognise(&presented, self.clock().millis()) == Recognised::Current;
+        let session = view.session;
+        let is_own = session.client_id.as_deref() == Some(client.client_id.as_str());
+        if !is_own || !is_current || view.status != SessionStatus::Live {
+            return Ok(inactive);
+        }
+        let mut members = Map::new();
+        let mut tell = |name: &str, value: Value| members.insert(name.to_owned(), value);
+        tell("iss", self.issuer().into());
+        tell("sub", session.subject.into());
+        tell("sid", sid.into());
+        tell("exp", session.expires.0.into());
+        tell("client_id", client.client_id.as_str().into());
+        tell("auth_time", session.auth_time.0.into());
+        if let Some(scope) = session.scope {
+            tell("scope", scope.into());
+        }
+        if let Some(proof_key) = session.confirmation {
+            tell("cnf", json!(proof_key));
+        }
+        Ok(Introspection { active: true, members })
+    }
+}
+
+fn told(token: &VerifiedToken) -> Introspection {
+    let claims = token.claims();
+    let named = |name: &str| Some((name.to_owned(), claims.get(name)?.clone()));
+    let mut members: Map<String, Value> = TOLD.into_iter().filter_map(named).collect();
+    let is_bound_by_dpop = claims.get("cnf").is_some_and(|cnf| cnf.get("jkt").is_some());
+    members.insert("token_type".to_owned(), Value::from(if is_bound_by_dpop { "DPoP" } else { "Bearer" }));
+    Introspection { active: true, members }
+}
