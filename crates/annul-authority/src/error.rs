@@ -532,6 +532,7 @@ fn refused_entry(refused: &Refused) -> (ErrorKind, &'static str) {
         }
         Refused::AccountUnknown => (NotFound, "list the accounts"),
         Refused::ClientUnknown => (NotFound, "list the clients"),
+        Refused::ClientMethod => (Conflict, "make another client, and remove this one"),
         Refused::IdempotencyConflict => (Conflict, "use a new idempotency key for every new request"),
         #[expect(unreachable_patterns, reason = "a refusal added later is a conflict until it has a hint of its own")]
         _ => (Conflict, "read the state and try again"),

@@ -8,7 +8,7 @@ use super::App;
 use super::auth::{Admin, Allowed};
 use super::body::{Attempt, Fingerprint, JsonBody, Segment};
 use super::problem::Problem;
-use crate::verbs::clients::{ClientList, ClientRequest, ClientSecretAnswer};
+use crate::verbs::clients::{ClientItem, ClientList, ClientMetadataRequest, ClientRequest, ClientSecretAnswer};
 
 /// Lists the clients; secrets are not kept and so not shown.
 #[utoipa::path(get, path = "/v1/clients", tag = "clients",
@@ -28,6 +28,21 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<ClientSecretAnswer>), Problem> {
     let caller = allowed.caller(attempt, body.fingerprint);
     Ok((StatusCode::CREATED, Json(app.authority.create_client(&caller, body.value).await?)))
+}
+
+/// Replaces how a client proves itself and what its tokens are like; id, secret and scopes stay.
+#[utoipa::path(put, path = "/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
+    request_body = ClientMetadataRequest, responses((status = 200, body = ClientItem)),
+    security(("client" = ["annul.admin"])))]
+pub async fn change(
+    State(app): State<App>,
+    allowed: Allowed<Admin>,
+    attempt: Attempt,
+    Segment(client_id): Segment<String>,
+    body: JsonBody<ClientMetadataRequest>,
+) -> Result<Json<ClientItem>, Problem> {
+    let caller = allowed.caller(attempt, body.fingerprint);
+    Ok(Json(app.authority.change_client(&caller, &client_id, body.value).await?))
 }
 
 /// Removes a client; its secret is worthless from here on.

@@ -252,6 +252,8 @@ codes! {
         "Set tokens.key to per_subject and start the authority again."
     AccountExists "account_exists" 409 "The account exists"
         "Choose another name, or set its password."
+    ClientMethod "client_method" 409 "A client with a secret keeps to it, and one without gets none"
+        "Make another client, and remove this one."
     ClientExists "client_exists" 409 "The client exists"
         "Choose another id, or remove the client first."
     IdempotencyConflict "idempotency_conflict" 409 "The idempotency key was used for another request"

@@ -51,7 +51,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(subject_keys::change_all))
         .routes(routes!(issuers::list, issuers::add, issuers::remove))
         .routes(routes!(clients::list, clients::create))
-        .routes(routes!(clients::delete))
+        .routes(routes!(clients::change, clients::delete))
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::get, accounts::delete))
         .routes(routes!(accounts::set_password, credentials::change_password))

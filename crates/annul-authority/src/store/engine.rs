@@ -17,8 +17,8 @@ use super::{
     SessionView, Store, StoreError, TargetPlan, UseOnce,
 };
 use crate::model::{
-    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
-    RefreshFamily, Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
+    Account, Act, AuditEvent, Chosen, Claims, ClientMetadata, ClientRecord, IssuerConfig, KeyChange, KeyRecord,
+    NewSession, RefreshFamily, Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// Runs work in transactions.
@@ -304,6 +304,11 @@ impl<E: Engine> Store for E {
 
     fn add_client(&self, act: Act, client: ClientRecord) -> Answer<'_, ()> {
         self.write(move |txn| verbs::add_client(txn, &act, &client))
+    }
+
+    fn change_client(&self, act: Act, client_id: &str, metadata: ClientMetadata) -> Answer<'_, ()> {
+        let client_id = client_id.to_owned();
+        self.write(move |txn| verbs::change_client(txn, &act, &client_id, metadata))
     }
 
     fn client(&self, client_id: &str) -> Answer<'_, Option<ClientRecord>> {

@@ -232,6 +232,9 @@ pub enum Refused {
     /// There is no such client.
     #[error("there is no such client")]
     ClientUnknown,
+    /// A client cannot change between proving itself by a secret and in another way.
+    #[error("a client with a secret keeps to it, and one without gets none")]
+    ClientMethod,
     /// An account can never take a client's id, nor a client an account's.
     #[error("the name is taken: accounts and clients share one name space")]
     NameTaken,
@@ -288,6 +291,7 @@ impl Refused {
             Self::AccountUnknown => "account_unknown",
             Self::ClientExists => "client_exists",
             Self::ClientUnknown => "client_unknown",
+            Self::ClientMethod => "client_method",
             Self::NameTaken => "name_taken",
             Self::IdempotencyConflict => "idempotency_conflict",
         }

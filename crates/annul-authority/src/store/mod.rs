@@ -60,8 +60,8 @@ pub use self::refresh::{
 pub use self::sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use self::verbs::with_group_claim;
 use crate::model::{
-    Account, Act, AuditEvent, Chosen, Claims, ClientRecord, IssuerConfig, KeyChange, KeyRecord, NewSession,
-    RefreshFamily, Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
+    Account, Act, AuditEvent, Chosen, Claims, ClientMetadata, ClientRecord, IssuerConfig, KeyChange, KeyRecord,
+    NewSession, RefreshFamily, Schedule, SealedSecret, StoredRevocation, SubjectChange, SubjectState,
 };
 
 /// The future of an answer.
@@ -328,6 +328,11 @@ pub trait Store: Send + Sync {
 
     /// Adds a client. Its id may be no account's name or subject, and no retired id.
     fn add_client(&self, act: Act, client: ClientRecord) -> Answer<'_, ()>;
+
+    /// Replaces what is kept of a client beside its id, secret and scopes, once for each idempotency key.
+    /// What it got before stays. One with a secret keeps to it, and one without gets none
+    /// ([`Refused::ClientMethod`]).
+    fn change_client(&self, act: Act, client_id: &str, metadata: ClientMetadata) -> Answer<'_, ()>;
 
     /// A client by id.
     fn client(&self, client_id: &str) -> Answer<'_, Option<ClientRecord>>;

@@ -71,9 +71,58 @@ pub struct ClientRequest {
     pub revoke_session_with_access_token: bool,
 }
 
+/// What a client is changed to: the members of [`ClientRequest`] beside its id and scopes. What is left
+/// out has its default again.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientMetadataRequest {
+    /// How it proves itself; `client_secret_basic` unless set.
+    pub token_endpoint_auth_method: AuthMethod,
+    /// The grants it may use; all but `urn:ietf:params:oauth:grant-type:jwt-bearer` unless set.
+    pub grant_types: Option<Vec<GrantType>>,
+    /// Its public keys as a JWK set, with `private_key_jwt`.
+    #[schema(value_type = Option<Object>)]
+    pub jwks: Option<Value>,
+    /// The subject of its certificate (RFC 4514), with `tls_client_auth`.
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A DNS name in its certificate, with `tls_client_auth`.
+    pub tls_client_auth_san_dns: Option<String>,
+    /// Whether it gets no token without a DPoP proof.
+    pub dpop_bound_access_tokens: bool,
+    /// Whether it gets no token without a certificate, which its tokens are then bound to.
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// Where a browser may be sent after a logout that it asked for.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// The algorithm its introspection answers are signed with.
+    pub introspection_signed_response_alg: Option<String>,
+    /// Whether its assertions may name the token endpoint as their audience.
+    pub legacy_audience: bool,
+    /// Whether revoking one of its access tokens ends the token's session.
+    pub revoke_session_with_access_token: bool,
+}
+
 impl ClientRequest {
-    /// What is to be kept of the client beside its id, secret and scopes.
-    pub(crate) fn metadata(&self) -> Result<ClientMetadata, VerbError> {
+    /// What is said of the client beside its id and scopes.
+    pub(crate) fn metadata(&self) -> ClientMetadataRequest {
+        ClientMetadataRequest {
+            token_endpoint_auth_method: self.token_endpoint_auth_method,
+            grant_types: self.grant_types.clone(),
+            jwks: self.jwks.clone(),
+            tls_client_auth_subject_dn: self.tls_client_auth_subject_dn.clone(),
+            tls_client_auth_san_dns: self.tls_client_auth_san_dns.clone(),
+            dpop_bound_access_tokens: self.dpop_bound_access_tokens,
+            tls_client_certificate_bound_access_tokens: self.tls_client_certificate_bound_access_tokens,
+            post_logout_redirect_uris: self.post_logout_redirect_uris.clone(),
+            introspection_signed_response_alg: self.introspection_signed_response_alg.clone(),
+            legacy_audience: self.legacy_audience,
+            revoke_session_with_access_token: self.revoke_session_with_access_token,
+        }
+    }
+}
+
+impl ClientMetadataRequest {
+    /// What is to be kept of a client with these scopes.
+    pub(crate) fn checked(&self, scopes: &[String]) -> Result<ClientMetadata, VerbError> {
         let method = self.token_endpoint_auth_method;
         let jwks = match (&self.jwks, method) {
             (Some(jwks), AuthMethod::PrivateKeyJwt) => Some(checked_keys(jwks)?),
@@ -96,7 +145,7 @@ impl ClientRequest {
         }
         Ok(ClientMetadata {
             token_endpoint_auth_method: method,
-            grant_types: self.grants()?,
+            grant_types: self.grants(scopes)?,
             jwks,
             tls_client_auth_subject_dn: self.tls_client_auth_subject_dn.clone(),
             tls_client_auth_san_dns: self.tls_client_auth_san_dns.clone(),
@@ -110,9 +159,9 @@ impl ClientRequest {
     }
 
     /// Anybody can claim to be a public client, so none gets a token for itself, or a scope of ours.
-    fn grants(&self) -> Result<Vec<GrantType>, VerbError> {
+    fn grants(&self, scopes: &[String]) -> Result<Vec<GrantType>, VerbError> {
         let is_public = self.token_endpoint_auth_method == AuthMethod::None;
-        if is_public && self.scopes.iter().any(|scope| OWN_SCOPES.contains(&scope.as_str())) {
+        if is_public && scopes.iter().any(|scope| OWN_SCOPES.contains(&scope.as_str())) {
             return Err(invalid("scopes", "of a client that proves nothing name none of this authority's own"));
         }
         match &self.grant_types {
@@ -218,7 +267,8 @@ mod tests {
     fn kept(changes: Value) -> Result<ClientMetadata, VerbError> {
         let mut request = json!({"client_id": "shop", "scopes": []});
         request.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        serde_json::from_value::<ClientRequest>(request).unwrap().metadata()
+        let request = serde_json::from_value::<ClientRequest>(request).unwrap();
+        request.metadata().checked(&request.scopes)
     }
 
     fn refused(changes: Value) -> &'static str {

@@ -16,9 +16,10 @@ use crate::error::VerbError;
 use crate::model::{ClientMetadata, ClientRecord};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
+use crate::store::{Refused, StoreError};
 use crate::verbs::accounts::LOGIN_CLIENT;
 use crate::verbs::bounds;
-pub use crate::verbs::client_metadata::ClientRequest;
+pub use crate::verbs::client_metadata::{ClientMetadataRequest, ClientRequest};
 use crate::verbs::machine_tokens::CANARY;
 
 /// The client that the first start makes.
@@ -87,6 +88,17 @@ pub struct ClientList {
     pub clients: Vec<ClientItem>,
 }
 
+impl ClientItem {
+    fn of(record: ClientRecord) -> Self {
+        Self {
+            client_id: record.client_id,
+            scopes: record.scopes,
+            created: record.created.floor().0,
+            metadata: record.metadata,
+        }
+    }
+}
+
 impl Authority {
     /// The client with this id, if the secret is its own. An unknown id takes the same path.
     pub async fn authenticate_client(&self, client_id: &str, secret: &str) -> Result<AuthenticatedClient, VerbError> {
@@ -109,7 +121,7 @@ impl Authority {
             let why = "is the authority's own".to_owned();
             return Err(VerbError::Invalid { member: "client_id", why });
         }
-        let metadata = request.metadata()?;
+        let metadata = request.metadata().checked(&request.scopes)?;
         let scopes = checked_scopes(request.scopes)?;
         let has_secret = metadata.token_endpoint_auth_method.has_secret();
         let client_secret = if has_secret { Some(new_secret()?) } else { None };
@@ -125,14 +137,24 @@ impl Authority {
         Ok(ClientSecretAnswer { client_id: request.client_id, scopes, client_secret, metadata })
     }
 
+    /// Replaces how a client proves itself and what its tokens are like, all of it; id, secret and scopes
+    /// stay. A key that is left out proves nothing from the answer on. What the client got before lives on.
+    pub async fn change_client(
+        &self,
+        caller: &Caller,
+        client_id: &str,
+        request: ClientMetadataRequest,
+    ) -> Result<ClientItem, VerbError> {
+        let record = self.store().client(client_id).await?.ok_or(StoreError::from(Refused::ClientUnknown))?;
+        // Scopes never change, so those that were read are those that the store will find.
+        let metadata = request.checked(&record.scopes)?;
+        self.store().change_client(caller.act("client.change", None), client_id, metadata.clone()).await?;
+        Ok(ClientItem::of(ClientRecord { metadata, ..record }))
+    }
+
     /// The clients.
     pub async fn list_clients(&self) -> Result<ClientList, VerbError> {
-        let clients = self.store().clients().await?.into_iter().map(|record| ClientItem {
-            client_id: record.client_id,
-            scopes: record.scopes,
-            created: record.created.floor().0,
-            metadata: record.metadata,
-        });
+        let clients = self.store().clients().await?.into_iter().map(ClientItem::of);
         Ok(ClientList { clients: clients.collect() })
     }
 

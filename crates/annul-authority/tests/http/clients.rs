@@ -186,7 +186,20 @@ async fn ca_4_an_assertion_that_is_not_for_now_or_not_by_the_clients_key_is_refu
     assert_eq!(refused(by(&authority, &foreign_kind), 401).await.0, "invalid_client");
     let issued_for_another = signer.jwt(&header(), &with(claims(), &json!({"iss": "other"})));
     assert_eq!(refused(by(&authority, &issued_for_another), 401).await.0, "invalid_client");
-    // The key goes with the client, at once.
+    // A key that is taken away proves nothing from the answer on, and its successor does.
+    let successor = Signer::new();
+    let keys = |signer: &Signer| json!({"keys": [with(signer.jwk(), &json!({"kid": "k1"}))]});
+    let change = |metadata: Value, status| authority.call(Method::PUT, "/v1/clients/robot", metadata, status);
+    let by_key = |signer| json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": keys(signer)});
+    let changed = change(by_key(&successor), 200).await;
+    assert_eq!((&changed["client_id"], &changed["scopes"]), (&json!("robot"), &json!([])));
+    assert_eq!(refused(by(&authority, &signer.jwt(&header(), &claims())), 401).await, unknown);
+    expect(by(&authority, &successor.jwt(&header(), &claims())), 200).await;
+    assert_eq!(text(&change(json!({}), 409).await, "code"), "client_method", "it has no secret to go back to");
+    authority.call(Method::PUT, "/v1/clients/nobody", by_key(&signer), 404).await;
+    change(by_key(&signer), 200).await;
+    expect(by(&authority, &signer.jwt(&header(), &claims())), 200).await;
+    // So does the key of a client that is gone.
     authority.call(Method::DELETE, "/v1/clients/robot", Value::Null, 204).await;
     assert_eq!(refused(by(&authority, &signer.jwt(&header(), &claims())), 401).await, unknown);
 }

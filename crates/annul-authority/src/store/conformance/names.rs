@@ -6,7 +6,7 @@ use annul_core::settings::IssuerRecord;
 
 use super::log::all_lines;
 use super::*;
-use crate::model::{Account, IdempotencyKey, KeyChange};
+use crate::model::{Account, AuthMethod, IdempotencyKey, KeyChange};
 use crate::store::KillKey;
 
 /// Nothing of a killed key can sign or be published again.
@@ -138,6 +138,28 @@ pub async fn accounts_and_clients_share_one_name_space(bench: Bench) {
     bench.store.remove_account(act(), "alice").await.unwrap();
     assert_eq!(refused(bench.store.remove_account(act(), "alice").await), Refused::AccountUnknown);
     add(account("alice", "u1")).await.unwrap();
+}
+
+/// How a client proves itself is replaced as a whole, and told like every change of clients.
+pub async fn a_client_changes_in_all_but_its_id_secret_and_scopes(bench: Bench) {
+    let bench = bench.with_log().await;
+    let before = bench.store.committed().borrow().client_changes;
+    let bound = ClientMetadata { dpop_bound_access_tokens: true, ..ClientMetadata::default() };
+    let once = || Act {
+        idempotency: Some(IdempotencyKey { client: "tester".to_owned(), key: "k".to_owned(), request: [1; 32] }),
+        ..act()
+    };
+    bench.store.change_client(once(), "admin", bound.clone()).await.unwrap();
+    let expected = ClientRecord { metadata: bound, ..client("admin") };
+    assert_eq!(bench.store.client("admin").await.unwrap(), Some(expected.clone()));
+    assert!(bench.store.committed().borrow().client_changes > before);
+    bench.store.change_client(once(), "admin", ClientMetadata::default()).await.unwrap();
+    assert_eq!(bench.store.client("admin").await.unwrap(), Some(expected.clone()), "a repetition changes nothing");
+    let public = ClientMetadata { token_endpoint_auth_method: AuthMethod::None, ..ClientMetadata::default() };
+    assert_eq!(refused(bench.store.change_client(act(), "admin", public).await), Refused::ClientMethod);
+    let nobody = bench.store.change_client(act(), "nobody", ClientMetadata::default()).await;
+    assert_eq!(refused(nobody), Refused::ClientUnknown);
+    assert_eq!(bench.store.client("admin").await.unwrap(), Some(expected));
 }
 
 /// A crash cannot come between a change of who may log in and the end of what they hold.

@@ -28,7 +28,7 @@ pub(crate) use self::feed::{bootstrap, feed_snapshot, judging_snapshot, lines_af
 pub(crate) use self::groups::{set_groups, with_group_claim};
 pub(crate) use self::keys::{change_keys, issuers, kill_key, publish_settings, put_issuer, remove_issuer};
 pub(crate) use self::lookup_id::change_lookup_id;
-pub(crate) use self::names::{add_account, add_client, note, remove_account, remove_client};
+pub(crate) use self::names::{add_account, add_client, change_client, note, remove_account, remove_client};
 pub(crate) use self::once::use_once;
 pub(crate) use self::refresh::{end_graces, redeem};
 pub(crate) use self::revocations::{lift, rehearse, revoke};
@@ -78,7 +78,7 @@ enum Outcome {
         replaced: Option<annul_core::position::Position>,
     },
     LookupIdChanged(LookupIdChanged),
-    /// A name was given to somebody; there is nothing to answer.
+    /// A name was given to somebody, or what is kept under it was changed; there is nothing to answer.
     Named,
     /// Revocations were kept for later.
     Scheduled {

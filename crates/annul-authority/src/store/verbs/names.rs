@@ -8,7 +8,7 @@ use super::revocations::{Counting, done};
 use super::sessions::own_subject;
 use super::{Outcome, Result, Txn, earlier_attempt, once, remember_attempt};
 use crate::log::Appender;
-use crate::model::{Account, Act, ClientRecord, NewRevocation, SubjectState};
+use crate::model::{Account, Act, ClientMetadata, ClientRecord, NewRevocation, SubjectState};
 use crate::store::{Appended, Refused, SessionCount};
 
 pub(crate) fn add_account(txn: &mut Txn<'_>, act: &Act, account: &Account) -> Result<()> {
@@ -56,6 +56,22 @@ pub(crate) fn add_client(txn: &mut Txn<'_>, act: &Act, client: &ClientRecord) ->
     not_retired(txn, &client.client_id)?;
     txn.tables.put_client(client)?;
     note(txn, act, Some(client.client_id.clone()))
+}
+
+pub(crate) fn change_client(txn: &mut Txn<'_>, act: &Act, client_id: &str, metadata: ClientMetadata) -> Result<()> {
+    match earlier_attempt(txn, act)? {
+        Some(Outcome::Named) => return Ok(()),
+        Some(_) => return Err(Refused::IdempotencyConflict.into()),
+        None => {}
+    }
+    let client = txn.tables.client(client_id)?.ok_or(Refused::ClientUnknown)?;
+    // One without a secret cannot come to need one: there is nowhere that a new one could be shown.
+    if client.secret_hash.is_empty() == metadata.token_endpoint_auth_method.has_secret() {
+        return Err(Refused::ClientMethod.into());
+    }
+    txn.tables.put_client(&ClientRecord { metadata, ..client })?;
+    remember_attempt(txn, act, &Outcome::Named)?;
+    note(txn, act, Some(client_id.to_owned()))
 }
 
 pub(crate) fn remove_client(txn: &mut Txn<'_>, act: &Act, client_id: &str) -> Result<Appended> {
