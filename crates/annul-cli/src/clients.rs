@@ -1,11 +1,14 @@
 //! `annul clients`: the programs that may call the authority, and what each may do.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::credential::Connection;
-use crate::failure::{Exit, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::input;
 use crate::print::{self, Format};
 use crate::remote::Remote;
 
@@ -27,8 +30,12 @@ enum Verb {
         /// The client's id
         client_id: String,
         /// What it may do; may be given several times
-        #[arg(long, value_enum, required = true)]
+        #[arg(long, value_enum, required_unless_present = "metadata")]
         scope: Vec<Scope>,
+        /// A JSON file, or - for stdin, with further members of POST /v1/clients, under the names of
+        /// RFC 7591: how it proves itself, its keys, its grants, what its tokens are bound to
+        #[arg(long, value_name = "FILE")]
+        metadata: Option<PathBuf>,
     },
     /// Take a client's credential away at once
     Remove {
@@ -68,7 +75,10 @@ impl Clients {
         let remote = Remote::connect(&self.connection)?;
         match self.verb {
             Verb::List => list(&remote, format).await,
-            Verb::Add { client_id, scope } => add(&remote, &client_id, &scope, format).await,
+            Verb::Add { client_id, scope, metadata } => {
+                let request = request(&client_id, &scope, metadata.as_deref())?;
+                add(&remote, &request, format).await
+            }
             Verb::Remove { client_id } => {
                 let answer = remote.call(Method::DELETE, &["v1", "clients", &client_id]).json().await?;
                 match format {
@@ -87,22 +97,45 @@ async fn list(remote: &Remote, format: Format) -> Outcome {
         Format::Json => print::json(&answer),
         Format::Human => {
             let clients = print::rows(&answer, "clients").iter();
-            let rows = clients.map(|client| [print::member(client, "client_id"), print::member(client, "scopes")]);
-            print::table(["CLIENT", "SCOPES"], rows.collect(), "no clients");
+            let columns = ["client_id", "token_endpoint_auth_method", "scopes"];
+            let rows = clients.map(|client| columns.map(|column| print::member(client, column)));
+            print::table(["CLIENT", "PROVES ITSELF BY", "SCOPES"], rows.collect(), "no clients");
         }
     }
     Ok(Exit::Done)
 }
 
-async fn add(remote: &Remote, client_id: &str, scopes: &[Scope], format: Format) -> Outcome {
-    let scopes: Vec<_> = scopes.iter().map(|scope| scope.name()).collect();
-    let answer = remote.post(&["v1", "clients"], &json!({ "client_id": client_id, "scopes": scopes })).await?;
+/// Bytes of a file with a client's metadata: the authority reads no larger body unless configured to.
+const MAX_METADATA: u64 = 64 * 1024;
+
+/// The body of the request. Scopes in the file are kept, and those given as flags come with them.
+fn request(client_id: &str, scopes: &[Scope], metadata: Option<&Path>) -> Result<Value, Failure> {
+    let mut members = match metadata {
+        Some(path) => {
+            let text = input::text(path, MAX_METADATA)?;
+            let members: Result<Map<String, Value>, _> = serde_json::from_str(&text);
+            members.map_err(|error| Failure::usage(format!("{} is no JSON object: {error}", path.display())))?
+        }
+        None => Map::new(),
+    };
+    members.insert("client_id".to_owned(), client_id.into());
+    match members.entry("scopes").or_insert_with(|| json!([])) {
+        Value::Array(listed) => listed.extend(scopes.iter().map(|scope| Value::from(scope.name()))),
+        _ => return Err(Failure::usage("scopes in the metadata is a list")),
+    }
+    Ok(members.into())
+}
+
+async fn add(remote: &Remote, request: &Value, format: Format) -> Outcome {
+    let answer = remote.post(&["v1", "clients"], request).await?;
     match format {
         Format::Json => print::json(&answer),
         Format::Human => {
             // The two lines are a credential file: they can be redirected into one.
             print::line(&format!("ANNUL_CLIENT_ID={}", print::clean(&print::member(&answer, "client_id"))));
-            print::line(&format!("ANNUL_CLIENT_SECRET={}", print::clean(&print::member(&answer, "client_secret"))));
+            if answer.get("client_secret").is_some() {
+                print::line(&format!("ANNUL_CLIENT_SECRET={}", print::clean(&print::member(&answer, "client_secret"))));
+            }
         }
     }
     Ok(Exit::Done)

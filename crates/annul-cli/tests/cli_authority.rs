@@ -204,6 +204,15 @@ fn sessions_keys_clients_and_issuers_are_managed() {
     assert_eq!(world.annul(&["clients", "add", "reader", "--scope", "read"]).code, 0);
     assert!(world.annul(&["clients", "list"]).stdout.contains("reader"));
     assert_eq!(world.annul(&["clients", "remove", "reader"]).code, 0);
+    let metadata = |text: &str| std::fs::write(world.directory.path().join("app.json"), text).unwrap();
+    metadata(r#"{"token_endpoint_auth_method": "none", "dpop_bound_access_tokens": true}"#);
+    let app = world.json(&["clients", "add", "app", "--metadata", "app.json"]);
+    assert_eq!((app["token_endpoint_auth_method"].as_str(), app.get("client_secret")), (Some("none"), None));
+    assert!(world.annul(&["clients", "list"]).stdout.contains("none"));
+    metadata(r#"{"token_endpoint_auth_methods": "none"}"#);
+    assert_eq!(world.annul(&["clients", "add", "app2", "--metadata", "app.json"]).code, 1);
+    metadata("none");
+    assert_eq!(world.annul(&["clients", "add", "app2", "--metadata", "app.json"]).code, 2);
 
     std::fs::write(world.directory.path().join("jwks.json"), Issuer::new(1).jwks().to_string()).unwrap();
     let add = ["issuers", "add", "https://idp.example", "--jwks", "jwks.json", "--longest-life", "10m"];
