@@ -245,6 +245,7 @@ impl Authority {
     pub async fn housekeep(&self) -> Result<(), VerbError> {
         self.write_uses().await?;
         self.forget_retired_keys().await?;
+        self.passwords().release_memory();
         while self.store().prune(PRUNE_STEP).await?.more {}
         Ok(())
     }

@@ -5,11 +5,12 @@
 //! queued for minutes. A login by a name that does not exist takes the same path and time as one
 //! with a wrong password.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -31,6 +32,7 @@ pub struct PasswordQueue {
     /// Running and waiting together.
     admitted: Arc<Semaphore>,
     hasher: Argon2<'static>,
+    memory: Arc<Memory>,
     /// Verified in place of an account that does not exist.
     decoy: Arc<str>,
 }
@@ -49,6 +51,7 @@ impl PasswordQueue {
             running: Arc::new(Semaphore::new(workers)),
             admitted: Arc::new(Semaphore::new(workers * (1 + WAITING_PER_WORKER))),
             hasher,
+            memory: Arc::default(),
             decoy: decoy.into(),
         })
     }
@@ -71,15 +74,16 @@ impl PasswordQueue {
         if password.expose().len() > MAX_PASSWORD {
             return Ok(false);
         }
-        let hasher = self.hasher.clone();
         let known = stored.is_some();
         let phc = stored.unwrap_or_else(|| self.decoy.as_ref().to_owned());
-        self.run(move || {
-            let matches = PasswordHash::new(&phc)
-                .is_ok_and(|parsed| hasher.verify_password(password.expose().as_bytes(), &parsed).is_ok());
-            matches && known
-        })
-        .await
+        let memory = Arc::clone(&self.memory);
+        self.run(move || memory.matches(password.expose().as_bytes(), &phc).unwrap_or(false) && known).await
+    }
+
+    /// Gives back the memory that hashes were computed in, to be called now and then: what is still
+    /// needed is taken anew.
+    pub fn release_memory(&self) {
+        self.memory.spare().clear();
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, VerbError> {
@@ -98,6 +102,38 @@ impl PasswordQueue {
 impl std::fmt::Debug for PasswordQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PasswordQueue").field("free", &self.admitted.available_permits()).finish_non_exhaustive()
+    }
+}
+
+/// Memory that hashes were computed in and the next ones are computed in again: to get tens of fresh
+/// megabytes from the system takes a noticeable part of a hash's time. There is as much as hashes have
+/// run at once.
+#[derive(Default)]
+struct Memory {
+    spare: Mutex<Vec<Vec<Block>>>,
+}
+
+impl Memory {
+    /// Whether the password is the one behind a PHC string; `None` for one that does not read.
+    fn matches(&self, password: &[u8], phc: &str) -> Option<bool> {
+        let stored = PasswordHash::new(phc).ok()?;
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str()).ok()?;
+        let version = stored.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let params = Params::try_from(&stored).ok()?;
+        let (salt, expected) = (stored.salt.as_ref()?, stored.hash.as_ref()?);
+        let mut blocks = self.spare().pop().unwrap_or_default();
+        blocks.resize(blocks.len().max(params.block_count()), Block::new());
+        let mut given = vec![0; expected.as_bytes().len()];
+        let hasher = Argon2::new(algorithm, version, params);
+        let hashed = hasher.hash_password_into_with_memory(password, salt.as_ref(), &mut given, &mut blocks);
+        self.spare().push(blocks);
+        hashed.ok()?;
+        Some(given.ct_eq(expected.as_bytes()).into())
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+        // It is whole after every statement, so a panic elsewhere cannot have broken it.
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
