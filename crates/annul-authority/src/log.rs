@@ -37,6 +37,8 @@ pub(crate) struct Appender<'t> {
     act: Act,
     /// The groups whose watermark this transaction has moved.
     watermarks: BTreeSet<u64>,
+    /// The revocations this act has appended.
+    revocations: Vec<StoredRevocation>,
 }
 
 impl<'t> Appender<'t> {
@@ -50,7 +52,7 @@ impl<'t> Appender<'t> {
         act: Act,
     ) -> Result<Self> {
         let log = tables.log()?;
-        Ok(Self { tables, limits, log, commit, latest, act, watermarks: BTreeSet::new() })
+        Ok(Self { tables, limits, log, commit, latest, act, watermarks: BTreeSet::new(), revocations: Vec::new() })
     }
 
     /// The log with all that was appended so far.
@@ -65,6 +67,12 @@ impl<'t> Appender<'t> {
 
     pub(crate) const fn commit(&self) -> UnixMillis {
         self.commit
+    }
+
+    /// Those of the revocations at these positions that this act has appended.
+    pub(crate) fn revocations(&self, positions: &[Position]) -> Vec<StoredRevocation> {
+        let at = |position: &Position| self.revocations.binary_search_by_key(position, |appended| appended.at).ok();
+        positions.iter().filter_map(|position| self.revocations.get(at(position)?).cloned()).collect()
     }
 
     /// Appends a revocation as it is and puts it in force.
@@ -114,8 +122,9 @@ impl<'t> Appender<'t> {
         } else {
             RecordBody::Noop
         };
-        let text = self.text(&new.target);
-        self.append(body, Some(text), revocation.reason)
+        let (text, reason) = (self.text(&new.target), revocation.reason.clone());
+        self.revocations.push(revocation);
+        self.append(body, Some(text), reason)
     }
 
     /// Lifts entries: each target's cells become what the entries not lifted amount to.

@@ -18,6 +18,7 @@ use annul_core::view::{KeptContents, View, ViewContents, ViewWriter};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::model::LogLine;
 use crate::store::{Committed, Store, StoreError};
 
 /// Lines applied in one go.
@@ -65,8 +66,8 @@ impl OwnLog {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.committed.borrow_and_update();
-            match self.catch_up(store).await {
+            let told = self.committed.borrow_and_update().clone();
+            match self.catch_up(store, &told).await {
                 Ok(()) => {}
                 Err(Behind::Store(StoreError::Closed)) => return,
                 Err(Behind::Store(error)) => {
@@ -83,7 +84,11 @@ impl OwnLog {
         }
     }
 
-    async fn catch_up(&mut self, store: &dyn Store) -> Result<(), Behind> {
+    /// Applies what was told, and reads from the store only what is missing before it.
+    async fn catch_up(&mut self, store: &dyn Store, told: &Committed) -> Result<(), Behind> {
+        if let Some(lines) = self.writer.view().position().and_then(|at| told.lines_after(at)) {
+            return self.apply(lines);
+        }
         loop {
             let Some(at) = self.writer.view().position() else {
                 self.start_over(store).await?;
@@ -97,10 +102,14 @@ impl OwnLog {
             if lines.lines.is_empty() {
                 return Ok(());
             }
-            let records = lines.lines.iter().map(|line| Record::from_line(&line.line));
-            let records: Vec<Record> = records.collect::<Result<_, _>>().map_err(|_| Behind::Unreadable)?;
-            self.writer.apply(&records).map_err(|_| Behind::Unreadable)?;
+            self.apply(&lines.lines)?;
         }
+    }
+
+    fn apply(&mut self, lines: &[LogLine]) -> Result<(), Behind> {
+        let records = lines.iter().map(|line| Record::from_line(&line.line));
+        let records: Vec<Record> = records.collect::<Result<_, _>>().map_err(|_| Behind::Unreadable)?;
+        self.writer.apply(&records).map_err(|_| Behind::Unreadable)
     }
 
     async fn start_over(&mut self, store: &dyn Store) -> Result<(), Behind> {

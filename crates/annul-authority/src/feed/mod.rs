@@ -36,6 +36,7 @@ use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::config::FeedConfig;
 use crate::metrics::Metrics;
+use crate::model::LogLine;
 use crate::store::{Committed, LogState, Store, StoreError};
 
 use connection::Connection;
@@ -152,7 +153,8 @@ impl Feed {
             closed: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
         }));
-        feed.catch_up().await?;
+        let told = commits.borrow().clone();
+        feed.catch_up(&told).await?;
         let follow = feed.clone().follow(commits);
         Ok((feed, follow))
     }
@@ -362,7 +364,8 @@ impl Feed {
                     }
                 }
             }
-            while let Err(error) = self.catch_up().await {
+            let told = commits.borrow().clone();
+            while let Err(error) = self.catch_up(&told).await {
                 tracing::warn!(error = %error, "the feed does not follow the store; trying again");
                 self.0.follows.store(false, Ordering::Relaxed);
                 if matches!(error, FeedStartError::Store(StoreError::Closed)) {
@@ -379,22 +382,35 @@ impl Feed {
         self.0.registry.remember(self.0.store.as_ref(), || self.replicas()).await
     }
 
-    /// Takes every line the store has beyond the ring.
-    async fn catch_up(&self) -> Result<(), FeedStartError> {
+    /// Takes every line beyond the ring: what was told, and from the store what is missing before it.
+    async fn catch_up(&self, told: &Committed) -> Result<(), FeedStartError> {
         loop {
             let at = self.log().point().at;
-            let read = self.0.store.lines_after(at, FILL_STEP).await?;
-            if read.lines.is_empty() {
-                return Ok(());
-            }
-            let taken = self.log().committed(read.lines.into_iter().map(|line| line.line));
-            bump(&self.0.news);
-            if let Err(error) = taken {
-                let state = self.0.store.log().await?;
-                self.log().restart(point_of(&state));
-                return Err(FeedStartError::Log(error));
+            match told.lines_after(at) {
+                Some(lines) => return self.take(lines).await,
+                None => {
+                    let read = self.0.store.lines_after(at, FILL_STEP).await?;
+                    if read.lines.is_empty() {
+                        return Ok(());
+                    }
+                    self.take(&read.lines).await?;
+                }
             }
         }
+    }
+
+    async fn take(&self, lines: &[LogLine]) -> Result<(), FeedStartError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let taken = self.log().committed(lines.iter().map(|line| line.line.as_str()));
+        bump(&self.0.news);
+        if let Err(error) = taken {
+            let state = self.0.store.log().await?;
+            self.log().restart(point_of(&state));
+            return Err(FeedStartError::Log(error));
+        }
+        Ok(())
     }
 
     async fn stored(&self, ask: &Ask) -> Result<Vec<StoredLine>, FeedRefusal> {

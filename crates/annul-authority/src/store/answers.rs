@@ -1,6 +1,7 @@
 //! What the store is asked and what it answers, as plain data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use annul_core::algebra::Cell;
 use annul_core::position::Position;
@@ -75,12 +76,28 @@ pub struct LogState {
 }
 
 /// What a commit left behind, for those who keep something of the store in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// The log's head.
     pub head: Position,
     /// Counts up when clients were added, changed or removed; what it counts from says nothing.
     pub client_changes: u64,
+    /// The lines of the last commit that appended any, so that whoever follows the log need not read
+    /// them. The last one is the head's.
+    pub lines: Arc<[LogLine]>,
+}
+
+impl Committed {
+    /// The lines after `at`, up to the head, when all of them are here; otherwise the store has them.
+    #[must_use]
+    pub fn lines_after(&self, at: Position) -> Option<&[LogLine]> {
+        if at == self.head {
+            return Some(&[]);
+        }
+        let (first, next) = (self.lines.first()?.at, at.next());
+        let had = next.seq.checked_sub(first.seq).filter(|_| next.epoch == first.epoch)?;
+        self.lines.get(usize::try_from(had).ok()?..).filter(|after| !after.is_empty())
+    }
 }
 
 /// Cells in force, by target. A target without a cell has nothing against it.
@@ -172,6 +189,9 @@ pub struct Appended {
     /// What became of the session to be kept.
     #[serde(default)]
     pub kept: Option<Kept>,
+    /// The revocations at these positions, as they stand; a record of another kind has none.
+    #[serde(skip)]
+    pub revocations: Vec<StoredRevocation>,
     /// Whether this is the answer to an earlier attempt with the same idempotency key.
     #[serde(skip)]
     pub repeated: bool,

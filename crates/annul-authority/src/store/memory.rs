@@ -65,9 +65,13 @@ impl Engine for MemoryStore {
             let mut next = current.clone();
             let answer = self.transact(&mut next, work)?;
             *current = next;
-            let now = current.committed();
             // Told under the lock, so that no two commits are told in the wrong order.
-            self.committed.send_if_modified(|told| std::mem::replace(told, now) != now);
+            self.committed.send_if_modified(|told| {
+                let now = current.committed_after(told);
+                let is_news = now != *told;
+                *told = now;
+                is_news
+            });
             Ok(answer)
         })
     }
@@ -106,7 +110,7 @@ struct State {
     cells: OrdMap<(Side, TargetHash), HashedCell>,
     subjects: OrdMap<Target, SubjectState>,
     keys: OrdMap<String, KeyRecord>,
-    issuers: OrdMap<String, IssuerRow>,
+    issuers: OrdMap<String, Arc<IssuerRow>>,
     accounts: OrdMap<String, Account>,
     clients: OrdMap<String, ClientRecord>,
     client_changes: u64,
@@ -228,12 +232,12 @@ impl Read for State {
         Ok(keys)
     }
 
-    fn issuer(&self, issuer: &str) -> Result<Option<IssuerRow>> {
+    fn issuer(&self, issuer: &str) -> Result<Option<Arc<IssuerRow>>> {
         Ok(self.issuers.get(issuer).cloned())
     }
 
     fn issuers(&self) -> Result<Vec<IssuerRow>> {
-        Ok(self.issuers.values().cloned().collect())
+        Ok(self.issuers.values().map(|issuer| IssuerRow::clone(issuer)).collect())
     }
 
     fn account(&self, username: &str) -> Result<Option<Account>> {
@@ -386,7 +390,7 @@ impl Write for State {
     }
 
     fn put_issuer(&mut self, issuer: &IssuerRow) -> Result<()> {
-        self.issuers.insert(issuer.record.issuer.clone(), issuer.clone());
+        self.issuers.insert(issuer.record.issuer.clone(), Arc::new(issuer.clone()));
         Ok(())
     }
 
@@ -530,9 +534,14 @@ impl Write for State {
 }
 
 impl State {
-    fn committed(&self) -> Committed {
+    fn committed_after(&self, before: &Committed) -> Committed {
         let head = self.log.as_ref().map(|log| log.head.at).unwrap_or_default();
-        Committed { head, client_changes: self.client_changes }
+        let lines = if head == before.head {
+            Arc::clone(&before.lines)
+        } else {
+            self.lines.range(before.head.next()..).map(|(_, (line, _))| line.clone()).collect()
+        };
+        Committed { head, client_changes: self.client_changes, lines }
     }
 
     fn forget_family(&mut self, sid: &str) {

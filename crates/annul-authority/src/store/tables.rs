@@ -3,6 +3,8 @@
 //! Row operations and nothing more. None of them decides anything; a store implements them inside
 //! one of its transactions, and what an operation wrote is seen by those after it.
 
+use std::sync::Arc;
+
 use annul_core::algebra::Until;
 use annul_core::feed::log::{ReplicaId, ReplicaStatus};
 use annul_core::position::Position;
@@ -56,7 +58,7 @@ pub(crate) trait Read {
     fn subject(&self, subject: &Target) -> Result<SubjectState>;
     /// In the order they were made.
     fn keys(&self) -> Result<Vec<KeyRecord>>;
-    fn issuer(&self, issuer: &str) -> Result<Option<IssuerRow>>;
+    fn issuer(&self, issuer: &str) -> Result<Option<Arc<IssuerRow>>>;
     fn issuers(&self) -> Result<Vec<IssuerRow>>;
 
     fn account(&self, username: &str) -> Result<Option<Account>>;
@@ -101,6 +103,7 @@ pub(crate) trait Write: Read {
     /// Removes the spent generations whose grace ends up to `now`, at most `limit`, and says how many.
     fn end_graces(&mut self, now: UnixMillis, limit: usize) -> Result<usize>;
 
+    /// Of one that is there, only its lift changes.
     fn put_revocation(&mut self, revocation: &StoredRevocation) -> Result<()>;
     /// A cell that is `None` is removed.
     fn put_cell(&mut self, side: Side, cell: &HashedCell) -> Result<()>;

@@ -210,7 +210,7 @@ impl Authority {
         bounds::name("username", username).map_err(|_| unknown(username))?;
         let act = caller.act("account.delete", Some("account deleted".to_owned()));
         let appended = self.store().remove_account(act, username).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// The account, if the password is its own. A name that does not exist takes as long as a wrong

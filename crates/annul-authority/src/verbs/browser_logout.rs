@@ -114,6 +114,6 @@ impl Authority {
         let (cutoff, reach) = (Cutoff::Now, Reach::Both);
         let all = NewRevocation { target, cutoff, reach, exp: None, until: None, reason: Some("logout".to_owned()) };
         let appended = self.store().revoke(act, Revoke { revocations: vec![all], keep: None }).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 }

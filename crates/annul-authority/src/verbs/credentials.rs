@@ -163,7 +163,7 @@ impl Authority {
     }
 
     async fn changed(&self, appended: Appended, keep: Option<String>) -> Result<Revoked, VerbError> {
-        let mut revoked = self.revoked(appended).await?;
+        let mut revoked = self.revoked(appended);
         if let Some(sid) = keep.filter(|_| revoked.kept == Some(KeptState::Kept)) {
             // Judged like any other issue: what was revoked since is not handed out.
             revoked.access_token = self.next_token(&sid).await.ok().map(|answer| answer.access_token);

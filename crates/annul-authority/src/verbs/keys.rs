@@ -219,7 +219,7 @@ impl Authority {
         }
         let appended = self.store().kill_key(act, KillKey { key, reason, changes, also }).await?;
         self.reload().await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// The key of that name, as `key:<name>` of `issuer` means it: its `kid` or its thumbprint. A

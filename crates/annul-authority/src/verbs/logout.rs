@@ -76,7 +76,7 @@ impl Authority {
                 (LogoutScope::Device, Some(device)) => {
                     let ends = Some(Chosen::DeviceEnds(device.to_owned()));
                     let appended = self.store().change_subject(act, subject, change, ends).await?;
-                    self.revoked(appended).await
+                    Ok(self.revoked(appended))
                 }
                 _ => self.change_subject(act, subject, SubjectChange { reach: Reach::Both, ..change }, keep).await,
             };
@@ -87,7 +87,7 @@ impl Authority {
         let revoke = Revoke { revocations: vec![revocation], keep: keep.clone() };
         let appended = self.store().revoke(caller.act(action, reason), revoke).await?;
         // The bearer's own token is older than the entry, so a kept session's next one comes along.
-        self.revoked_keeping(appended, keep).await
+        Ok(self.revoked_keeping(appended, keep).await)
     }
 
     fn device_target(&self, token: &VerifiedToken) -> Result<Target, VerbError> {

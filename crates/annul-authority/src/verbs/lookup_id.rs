@@ -81,6 +81,6 @@ impl Authority {
     async fn rename(&self, act: Act, holder: Holder) -> Result<Renamed, VerbError> {
         let change = LookupIdChange { holder, fresh: random::name()? };
         let changed = self.store().change_lookup_id(act, change).await?;
-        Ok(Renamed { subject: changed.subject, revoked: self.revoked(changed.appended).await? })
+        Ok(Renamed { subject: changed.subject, revoked: self.revoked(changed.appended) })
     }
 }

@@ -116,7 +116,7 @@ impl Authority {
         };
         let revoke = Revoke { revocations: vec![revocation], keep: None };
         let appended = self.store().revoke(caller.act("doctor", None), revoke).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// Judges and signs a token that belongs to no session.

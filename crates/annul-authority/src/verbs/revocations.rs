@@ -331,7 +331,7 @@ impl Authority {
             }));
         }
         let appended = self.store().revoke(act, revoke).await?;
-        Ok(RevokeOutcome::Done(self.revoked_keeping(appended, request.keep).await?))
+        Ok(RevokeOutcome::Done(self.revoked_keeping(appended, request.keep).await))
     }
 
     /// Undoes entries. What else is in force against their targets stays; killed keys, ended
@@ -359,14 +359,9 @@ impl Authority {
     }
 
     /// The answer to what was appended.
-    pub(crate) async fn revoked(&self, appended: Appended) -> Result<Revoked, VerbError> {
-        let mut revocations = Vec::with_capacity(appended.positions.len());
-        for position in &appended.positions {
-            // A position that is no revocation is that of a record that came with one.
-            revocations.extend(self.store().revocation(*position).await?.map(|stored| self.item(stored)));
-        }
-        Ok(Revoked {
-            revocations,
+    pub(crate) fn revoked(&self, appended: Appended) -> Revoked {
+        Revoked {
+            revocations: appended.revocations.into_iter().map(|stored| self.item(stored)).collect(),
             position: appended.head,
             sessions: appended.sessions.ended,
             sessions_at_least: appended.sessions.at_least,
@@ -374,17 +369,17 @@ impl Authority {
             kept: appended.kept.as_ref().map(kept_state),
             access_token: None,
             repeated: appended.repeated,
-        })
+        }
     }
 
     /// The answer to what was appended, with the next token of the session that was kept.
-    pub(crate) async fn revoked_keeping(&self, appended: Appended, keep: Option<String>) -> Result<Revoked, VerbError> {
-        let mut revoked = self.revoked(appended).await?;
+    pub(crate) async fn revoked_keeping(&self, appended: Appended, keep: Option<String>) -> Revoked {
+        let mut revoked = self.revoked(appended);
         if let Some(sid) = keep.filter(|_| revoked.kept == Some(KeptState::Kept)) {
             // Judged like any other issue: what was revoked since is not handed out.
             revoked.access_token = self.next_token(&sid).await.ok().map(|answer| answer.access_token);
         }
-        Ok(revoked)
+        revoked
     }
 
     /// Reads a target's text; a `key` may be named by its `kid`.

@@ -274,7 +274,7 @@ impl Authority {
     pub async fn end_session(&self, caller: &Caller, sid: &str, reason: Option<String>) -> Result<Revoked, VerbError> {
         bounds::reason(reason.as_deref())?;
         let appended = self.store().end_session(caller.act("session.end", reason), sid).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// Logs out of a session: ends it and, in the same transaction, changes what the configuration
@@ -287,7 +287,7 @@ impl Authority {
         let act = caller.act("session.end", reason);
         let ends = Some(Chosen::Ends(sid.to_owned()));
         let appended = self.store().change_subject(act, &subject, change, ends).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// Judges and signs. The caller holds the signing lock for reading.

@@ -37,7 +37,7 @@ impl Authority {
         self.standing().subject_secret()?;
         let act = caller.act("subject.key", request.reason);
         let appended = self.store().set_subject_key(act, subject, random::name()?).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// Makes a new secret: every signature derived from the last one fails, whosever it is, and the
@@ -55,6 +55,6 @@ impl Authority {
         let appended =
             self.store().set_subject_secret(caller.act("subject_secret.change", request.reason), secret).await?;
         self.reload().await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 }

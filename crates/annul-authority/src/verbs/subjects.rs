@@ -204,7 +204,7 @@ impl Authority {
     ) -> Result<Revoked, VerbError> {
         let stays = keep.clone().map(Chosen::Stays);
         let appended = self.store().change_subject(act, subject, change, stays).await?;
-        self.revoked_keeping(appended, keep).await
+        Ok(self.revoked_keeping(appended, keep).await)
     }
 
     /// Sets a subject's claims: access tokens with the old ones are refused, sessions live on and
@@ -221,7 +221,7 @@ impl Authority {
         bounds::reason(request.reason.as_deref())?;
         let act = caller.act("subject.claims", request.reason);
         let appended = self.store().set_claims(act, subject, request.claims).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// Blocks a subject: everything it has is revoked and nothing new is opened for it.
@@ -234,7 +234,7 @@ impl Authority {
         bounds::reason(request.reason.as_deref())?;
         let target = self.subject_target(subject, request.issuer)?;
         let appended = self.store().block(caller.act("subject.block", request.reason), target).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     /// Ends a block. It revives nothing: the subject logs in again.
@@ -247,7 +247,7 @@ impl Authority {
         bounds::reason(request.reason.as_deref())?;
         let target = self.subject_target(subject, request.issuer)?;
         let appended = self.store().unblock(caller.act("subject.unblock", request.reason), target).await?;
-        self.revoked(appended).await
+        Ok(self.revoked(appended))
     }
 
     fn subject_target(&self, subject: &str, issuer: Option<String>) -> Result<Target, VerbError> {

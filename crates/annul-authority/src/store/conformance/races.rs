@@ -48,10 +48,17 @@ pub async fn i3_positions_are_dense_and_in_commit_order_under_eight_writers(benc
 pub async fn i2_a_commit_is_told_before_it_is_answered(bench: Bench) {
     let bench = bench.with_log().await;
     let told = bench.store.committed();
+    let mut before = bench.log().await.head.at;
     for round in 0..50 {
         let one = revoke(vec![entry(&format!("subject:{round}"), Cutoff::Now, Reach::Both)]);
         let appended = bench.store.revoke(act(), one).await.unwrap();
-        assert!(told.borrow().head >= appended.head, "{} was answered", appended.head);
+        let now = told.borrow().clone();
+        assert!(now.head >= appended.head, "{} was answered", appended.head);
+        let stored = bench.store.lines_after(before, 10).await.unwrap().lines;
+        assert_eq!(now.lines_after(before), Some(stored.as_slice()), "the lines come along");
+        assert_eq!(now.lines_after(appended.head), Some([].as_slice()));
+        assert_eq!(now.lines_after(Position::new(1, 0)), None, "those from before are the store's");
+        before = appended.head;
     }
     let before = told.borrow().client_changes;
     bench.store.add_client(act(), client("shop")).await.unwrap();

@@ -1,8 +1,8 @@
 //! The store in SQLite: one writer thread with group commit, readers beside it, in WAL mode.
 //!
 //! ```text
-//! write ─▶ queue ─▶ writer thread   BEGIN IMMEDIATE · SAVEPOINT work … · COMMIT (fsync) ─▶ answers
-//! read  ─▶ queue ─▶ reader threads  BEGIN · work · COMMIT                               ─▶ answer
+//! write ─▶ queue ─▶ writer thread   BEGIN IMMEDIATE · SAVEPOINT work … · appended rows · COMMIT (fsync) ─▶ answers
+//! read  ─▶ queue ─▶ reader threads  BEGIN · work · COMMIT                                               ─▶ answer
 //! ```
 //!
 //! `synchronous=FULL`: with less, a power failure could take back what was acknowledged. The WAL
@@ -13,6 +13,7 @@ mod open;
 mod queue;
 mod read;
 mod row;
+mod rows;
 mod write;
 
 use std::fs::File;
@@ -70,7 +71,7 @@ impl SqliteStore {
         let opened = open::open(dir, &options)?;
         let (writes, write_queue) = mpsc::channel(QUEUE);
         let (reads, read_queue) = mpsc::channel(QUEUE);
-        let (told, committed) = watch::channel(Committed { head: opened.head, client_changes: 0 });
+        let (told, committed) = watch::channel(Committed { head: opened.head, ..Committed::default() });
         let mut threads = Vec::new();
         let start = |name: String, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
@@ -84,7 +85,7 @@ impl SqliteStore {
         let outcome = queue::Outcome { told, takes_writes: Arc::clone(&takes_writes) };
         threads.push(start(
             "annul-writer".to_owned(),
-            Box::new(move || queue::write_all(writer, write_queue, &limits, &writer_clock, &outcome)),
+            Box::new(move || queue::write_all(&writer, write_queue, &limits, &writer_clock, &outcome)),
         )?);
         let read_queue = queue::shared(read_queue);
         for (index, reader) in opened.readers.into_iter().enumerate() {
@@ -162,8 +163,52 @@ impl Drop for SqliteStore {
 
 #[cfg(test)]
 mod tests {
+    use annul_core::algebra::{Cutoff, Reach};
+    use annul_core::position::Position;
+    use annul_core::target::{Target, TargetKind};
+
     use super::*;
-    use crate::store::Store as _;
+    use crate::model::{Act, NewRevocation};
+    use crate::store::conformance::genesis;
+    use crate::store::{AuditFilter, Refused, Revoke, Store as _, verbs};
+
+    #[tokio::test]
+    async fn what_is_undone_leaves_the_rest_of_its_commit_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(dir.path(), SqliteOptions::default(), Clock::system()).unwrap());
+        let first = store.bootstrap(genesis()).await.unwrap().head.at;
+        // All at once, so that they share commits; every third fails after it has appended.
+        let writes: Vec<_> = (0..90)
+            .map(|number| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move {
+                    let target = Target::one(&genesis().settings.issuer, TargetKind::Subject, &number.to_string());
+                    let (target, cutoff, reach) = (target.unwrap(), Cutoff::Now, Reach::Both);
+                    let new = NewRevocation { target, cutoff, reach, exp: None, until: None, reason: None };
+                    let revoke = Revoke { revocations: vec![new], keep: None };
+                    Engine::write(&*store, move |txn| {
+                        let appended = verbs::revoke(txn, &Act::new("test", "revoke"), &revoke)?;
+                        if number % 3 == 0 { Err(Refused::SessionUnknown.into()) } else { Ok(appended.head) }
+                    })
+                    .await
+                })
+            })
+            .collect();
+        let mut kept = Vec::new();
+        for write in writes {
+            kept.extend(write.await.unwrap());
+        }
+        kept.sort_unstable();
+        let dense: Vec<_> = (1..=60).map(|step| Position::new(first.epoch, first.seq + step)).collect();
+        assert_eq!(kept, dense);
+        let lines = store.lines_after(first, 100).await.unwrap();
+        assert_eq!(lines.lines.iter().map(|line| line.at).collect::<Vec<_>>(), dense);
+        assert_eq!(lines.head.at, kept[59]);
+        assert_eq!(lines.lines[59].chain, lines.head.chain);
+        let audit = AuditFilter { limit: 1000, ..AuditFilter::default() };
+        let audited = store.audit(audit).await.unwrap().into_iter().filter_map(|event| event.at);
+        assert_eq!(audited.filter(|at| *at > first).collect::<Vec<_>>(), dense);
+    }
 
     #[tokio::test]
     async fn a_verb_that_panics_takes_no_other_along() {

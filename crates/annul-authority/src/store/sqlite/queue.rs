@@ -1,6 +1,5 @@
 //! The two queues and the threads behind them: group commit for writes, one snapshot per read.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,23 +8,10 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::failure::failed;
-use super::row::head;
+use super::rows::Rows;
 use crate::clock::Clock;
 use crate::store::verbs::{Snapshot, Txn};
 use crate::store::{Committed, Limits, StoreError};
-
-/// The rows behind one connection, inside one of its transactions.
-pub(super) struct Rows<'c> {
-    pub(super) connection: &'c Connection,
-    /// Whether a client was added, changed or removed.
-    pub(super) changed_clients: Cell<bool>,
-}
-
-impl<'c> Rows<'c> {
-    const fn of(connection: &'c Connection) -> Self {
-        Self { connection, changed_clients: Cell::new(false) }
-    }
-}
 
 /// Pieces of work that share one commit. More would make the first wait for the last.
 const MOST_IN_A_COMMIT: usize = 256;
@@ -118,12 +104,13 @@ pub(super) struct Outcome {
 
 /// The writer thread: drains the queue, commits what it drained at once, then answers.
 pub(super) fn write_all(
-    mut connection: Connection,
+    connection: &Connection,
     mut queue: mpsc::Receiver<Box<dyn WriteJob>>,
     limits: &Limits,
     clock: &Clock,
     outcome: &Outcome,
 ) {
+    let mut rows = Rows::of(connection);
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
         while jobs.len() < MOST_IN_A_COMMIT
@@ -131,15 +118,19 @@ pub(super) fn write_all(
         {
             jobs.push(job);
         }
-        let before = *outcome.told.borrow();
-        let commit = commit_together(&mut connection, &mut jobs, before, limits, clock);
+        let before = outcome.told.borrow().clone();
+        let commit = commit_together(&mut rows, &mut jobs, &before, limits, clock);
         // A commit of nothing says nothing about the disk.
         if !matches!(commit, Ok((Fate::Undo, _))) {
             outcome.takes_writes.store(commit.is_ok(), Ordering::Relaxed);
         }
         // Told before anyone is answered: whoever was answered finds the commit told.
         let answer = commit.map(|(_, now)| {
-            outcome.told.send_if_modified(|told| std::mem::replace(told, now) != now);
+            outcome.told.send_if_modified(|told| {
+                let is_news = now != *told;
+                *told = now;
+                is_news
+            });
         });
         for job in jobs {
             job.answer(answer.clone());
@@ -149,61 +140,77 @@ pub(super) fn write_all(
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/// One transaction for all jobs, each in a savepoint so that one that fails spoils no other. Tells
-/// whether any of them was kept, and what is committed after it.
+/// One transaction for all jobs. Tells whether any of them was kept, and what is committed after it.
 fn commit_together(
-    connection: &mut Connection,
+    rows: &mut Rows<'_>,
     jobs: &mut [Box<dyn WriteJob>],
-    before: Committed,
+    before: &Committed,
     limits: &Limits,
     clock: &Clock,
 ) -> Result<(Fate, Committed), StoreError> {
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-    let (mut kept, mut now) = (Fate::Undo, before);
-    let written = jobs.iter_mut().try_for_each(|job| {
-        let (fate, changed_clients) = run_one(connection, job.as_mut(), limits, clock)?;
-        if fate == Fate::Commit {
-            kept = fate;
-            now.client_changes += u64::from(changed_clients);
+    rows.execute("BEGIN IMMEDIATE")?;
+    let committed = run_together(rows, jobs, limits, clock).and_then(|kept| match kept {
+        Fate::Commit => {
+            let appended = rows.write_appended()?;
+            rows.execute("COMMIT")?;
+            let client_changes = before.client_changes + std::mem::take(&mut rows.client_changes);
+            let now = match appended.last() {
+                Some(last) => Committed { head: last.at, client_changes, lines: appended.into() },
+                None => Committed { client_changes, ..before.clone() },
+            };
+            Ok((kept, now))
         }
-        Ok(())
+        Fate::Undo => rows.execute("ROLLBACK").map(|()| (kept, before.clone())),
     });
-    let committed = written.and_then(|()| {
-        // Read inside the transaction: once it is committed nothing may fail any more.
-        now.head = head(connection).map_err(failed)?;
-        connection.execute_batch("COMMIT").map_err(failed)?;
-        Ok((kept, now))
-    });
-    if committed.is_err() && !connection.is_autocommit() {
-        // When even this fails the next BEGIN fails too, and nothing is acknowledged.
-        let _ = connection.execute_batch("ROLLBACK");
+    if committed.is_err() {
+        rows.forget();
+        if !rows.connection.is_autocommit() {
+            // When even this fails the next BEGIN fails too, and nothing is acknowledged.
+            let _ = rows.execute("ROLLBACK");
+        }
     }
     committed
 }
 
-/// Tells whether the work was kept and whether it changed clients.
-fn run_one(
-    connection: &Connection,
-    job: &mut dyn WriteJob,
+/// Runs each job in a savepoint, so that one that fails spoils no other. One that is alone needs
+/// none: its transaction holds nothing else. Tells whether any was kept.
+fn run_together(
+    rows: &mut Rows<'_>,
+    jobs: &mut [Box<dyn WriteJob>],
     limits: &Limits,
     clock: &Clock,
-) -> Result<(Fate, bool), StoreError> {
-    connection.execute_batch("SAVEPOINT work").map_err(failed)?;
-    let mut rows = Rows::of(connection);
-    let mut txn = Txn { tables: &mut rows, limits, commit: clock.millis(), latest: clock.latest() };
+) -> Result<Fate, StoreError> {
+    if let [alone] = jobs {
+        return run_one(rows, alone.as_mut(), limits, clock);
+    }
+    let mut kept = Fate::Undo;
+    for job in jobs {
+        rows.execute("SAVEPOINT work")?;
+        match run_one(rows, job.as_mut(), limits, clock)? {
+            Fate::Commit => kept = Fate::Commit,
+            Fate::Undo => rows.execute("ROLLBACK TO work")?,
+        }
+        rows.execute("RELEASE work")?;
+    }
+    Ok(kept)
+}
+
+/// Tells whether the work is to be kept; what it appended is taken back where it is not.
+fn run_one(rows: &mut Rows<'_>, job: &mut dyn WriteJob, limits: &Limits, clock: &Clock) -> Result<Fate, StoreError> {
+    let mark = rows.mark();
+    let mut txn = Txn { tables: rows, limits, commit: clock.millis(), latest: clock.latest() };
     // A fault in one verb undoes that verb; it must not take the writer and every other caller along.
     let ran = catch_unwind(AssertUnwindSafe(|| job.run(&mut txn))).unwrap_or_else(|_| Err(fault()));
-    if connection.is_autocommit() {
+    if rows.connection.is_autocommit() {
         // A full disk or an I/O error undid the whole transaction, the jobs before this one too.
         let undone = || StoreError::Failed { detail: "the transaction was undone".to_owned() };
         return Err(ran.err().unwrap_or_else(undone));
     }
-    let (fate, end) = match ran {
-        Ok(Fate::Commit) => (Fate::Commit, "RELEASE work"),
-        _ => (Fate::Undo, "ROLLBACK TO work; RELEASE work"),
-    };
-    connection.execute_batch(end).map_err(failed)?;
-    Ok((fate, rows.changed_clients.get()))
+    if ran == Ok(Fate::Commit) {
+        return Ok(Fate::Commit);
+    }
+    rows.back_to(&mark);
+    Ok(Fate::Undo)
 }
 
 /// What a verb that panicked is answered with; the panic itself is in the log.

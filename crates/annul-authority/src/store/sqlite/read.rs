@@ -1,5 +1,7 @@
 //! Reading rows.
 
+use std::sync::Arc;
+
 use annul_core::feed::log::ReplicaStatus;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
@@ -9,10 +11,10 @@ use rusqlite::{OptionalExtension as _, Params, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::failure::{failed, unreadable};
-use super::queue::Rows;
 use super::row::{
     AUDIT, FAMILY, Number, REVOCATION, audit, chain, family, from_doc, full_name, millis, position, revocation,
 };
+use super::rows::Rows;
 use crate::model::{
     Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, RefreshFamily, Schedule, Session,
     Side, StoredRevocation, SubjectState, VerifierBound,
@@ -46,6 +48,28 @@ impl Rows<'_> {
         rows.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
+    fn stored_log(&self) -> Result<LogState> {
+        let sql = "SELECT h.epoch, h.seq, h.chain, l.id, l.settings, l.hash_key, l.feed_key, l.groups, \
+                   l.subject_secret FROM log l, head h";
+        let read = |row: &Row<'_>| {
+            let head = Head { at: position(row)?, chain: chain(row.get(2)?) };
+            let hash_key = HashKey::from_bytes(row.get(5)?);
+            let state = (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?);
+            Ok((head, row.get::<_, String>(3)?, row.get::<_, String>(4)?, hash_key, row.get(6)?, state))
+        };
+        let (head, log, settings, hash_key, sealed_feed_key, (groups, subject_secret)) =
+            self.first(sql, [], read)?.ok_or(StoreError::NotBootstrapped)?;
+        Ok(LogState {
+            log,
+            head,
+            settings: from_doc("log", &settings)?,
+            hash_key,
+            sealed_feed_key,
+            groups: groups.map(|doc| from_doc("log", &doc)).transpose()?,
+            subject_secret: subject_secret.map(|doc| from_doc("log", &doc)).transpose()?,
+        })
+    }
+
     fn doc<T: DeserializeOwned>(&self, what: &'static str, sql: &str, params: impl Params) -> Result<Option<T>> {
         let doc: Option<String> = self.first(sql, params, |row| row.get(0))?;
         doc.map(|doc| from_doc(what, &doc)).transpose()
@@ -66,25 +90,15 @@ pub(super) const fn side_column(side: Side) -> i64 {
 
 impl Read for Rows<'_> {
     fn log(&self) -> Result<LogState> {
-        let sql = "SELECT h.epoch, h.seq, h.chain, l.id, l.settings, l.hash_key, l.feed_key, l.groups, \
-                   l.subject_secret FROM log l, head h";
-        let read = |row: &Row<'_>| {
-            let head = Head { at: position(row)?, chain: chain(row.get(2)?) };
-            let hash_key = HashKey::from_bytes(row.get(5)?);
-            let state = (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?);
-            Ok((head, row.get::<_, String>(3)?, row.get::<_, String>(4)?, hash_key, row.get(6)?, state))
-        };
-        let (head, log, settings, hash_key, sealed_feed_key, (groups, subject_secret)) =
-            self.first(sql, [], read)?.ok_or(StoreError::NotBootstrapped)?;
-        Ok(LogState {
-            log,
-            head,
-            settings: from_doc("log", &settings)?,
-            hash_key,
-            sealed_feed_key,
-            groups: groups.map(|doc| from_doc("log", &doc)).transpose()?,
-            subject_secret: subject_secret.map(|doc| from_doc("log", &doc)).transpose()?,
-        })
+        if let Some(held) = &*self.log.borrow() {
+            return Ok(held.clone());
+        }
+        let mut log = self.stored_log()?;
+        if let Some((last, _)) = self.lines.last() {
+            log.head = Head { at: last.at, chain: last.chain };
+        }
+        *self.log.borrow_mut() = Some(log.clone());
+        Ok(log)
     }
 
     fn chain_at(&self, log: &LogState, at: Position) -> Result<Option<Chain>> {
@@ -172,14 +186,17 @@ impl Read for Rows<'_> {
     }
 
     fn revocations(&self, filter: &RevocationFilter) -> Result<Vec<StoredRevocation>> {
-        let named = if filter.target.is_some() { "name = ?4" } else { "?4 IS NULL" };
+        let named = if filter.target.is_some() { "target = ?4" } else { "?4 IS NULL" };
         let sql = format!(
             "SELECT {REVOCATION} FROM revocation WHERE (epoch, seq) > (?1, ?2) AND {named} ORDER BY epoch, seq LIMIT ?3"
         );
         let after = filter.after.unwrap_or_default();
-        let name = filter.target.as_ref().map(full_name);
+        let hash = match &filter.target {
+            Some(target) => Some(target.hash(&self.log()?.hash_key).0),
+            None => None,
+        };
         let found =
-            self.all(&sql, params![after.epoch, Number(after.seq), Number(filter.limit as u64), name], revocation)?;
+            self.all(&sql, params![after.epoch, Number(after.seq), Number(filter.limit as u64), hash], revocation)?;
         found.into_iter().map(|entry| entry.ok_or_else(unreadable("revocation"))).collect()
     }
 
@@ -206,8 +223,16 @@ impl Read for Rows<'_> {
         self.docs("signing_key", "SELECT doc FROM signing_key ORDER BY created_millis, kid", [])
     }
 
-    fn issuer(&self, issuer: &str) -> Result<Option<IssuerRow>> {
-        self.doc("issuer", "SELECT doc FROM issuer WHERE issuer = ?1", [issuer])
+    fn issuer(&self, issuer: &str) -> Result<Option<Arc<IssuerRow>>> {
+        if let Some(held) = self.issuers.borrow().get(issuer) {
+            return Ok(Some(Arc::clone(held)));
+        }
+        let stored: Option<Arc<IssuerRow>> =
+            self.doc("issuer", "SELECT doc FROM issuer WHERE issuer = ?1", [issuer])?.map(Arc::new);
+        if let Some(row) = &stored {
+            self.issuers.borrow_mut().insert(issuer.to_owned(), Arc::clone(row));
+        }
+        Ok(stored)
     }
 
     fn issuers(&self) -> Result<Vec<IssuerRow>> {

@@ -7,15 +7,15 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 use rusqlite::{Params, params};
 
 use super::failure::failed;
-use super::queue::Rows;
 use super::read::side_column;
 use super::row::{
     FAMILY, Mark, Number, REVOCATION, cutoff_columns, emitter_column, full_name, position, reach_column, to_doc,
     until_column,
 };
+use super::rows::Rows;
 use crate::model::{
-    Account, AuditEvent, ClientRecord, IdempotencyKey, KeyRecord, LogLine, RefreshFamily, Schedule, Session, Side,
-    StoredRevocation, SubjectState, VerifierBound,
+    Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, RefreshFamily, Schedule, Session,
+    Side, StoredRevocation, SubjectState, VerifierBound,
 };
 use crate::store::tables::{Attempt, IssuerRow, MAX_BOUNDS, PruneHorizon, Write};
 use crate::store::{LogState, Pruned, StoreError};
@@ -47,16 +47,16 @@ impl Write for Rows<'_> {
                 log.subject_secret.as_ref().map(to_doc)
             ],
         )?;
-        self.put_head(log.head.at.epoch, log.head.at.seq, &log.head.chain.0)
+        *self.log.get_mut() = Some(log.clone());
+        self.put_head(log.head)
     }
 
     fn put_line(&mut self, line: &LogLine, time: UnixMillis) -> Result<()> {
-        let (epoch, seq) = (line.at.epoch, line.at.seq);
-        self.run(
-            "INSERT INTO line (epoch, seq, line, chain, time_millis) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![epoch, Number(seq), line.line, line.chain.0, Number(time.0)],
-        )?;
-        self.put_head(epoch, seq, &line.chain.0)
+        if let Some(log) = self.log.get_mut() {
+            log.head = Head { at: line.at, chain: line.chain };
+        }
+        self.lines.push((line.clone(), time));
+        Ok(())
     }
 
     fn put_session(&mut self, session: &Session, targets: &[TargetHash]) -> Result<()> {
@@ -114,8 +114,9 @@ impl Write for Rows<'_> {
     fn put_revocation(&mut self, entry: &StoredRevocation) -> Result<()> {
         let (cutoff, cutoff_time) = cutoff_columns(entry.cutoff);
         let sql = format!(
-            "INSERT OR REPLACE INTO revocation ({REVOCATION}, spent_after) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+            "INSERT INTO revocation ({REVOCATION}, spent_after) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
+             ON CONFLICT (epoch, seq) DO UPDATE SET lifted_epoch = excluded.lifted_epoch, lifted_seq = excluded.lifted_seq"
         );
         let params = params![
             entry.at.epoch,
@@ -148,7 +149,7 @@ impl Write for Rows<'_> {
         };
         self.run(
             "INSERT INTO cell (side, target, until, line) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (side, target) DO UPDATE SET until = excluded.until, line = excluded.line",
+             ON CONFLICT (target, side) DO UPDATE SET until = excluded.until, line = excluded.line",
             params![key.0, key.1, until_column(held.until), cell.to_line()],
         )
         .map(drop)
@@ -172,6 +173,7 @@ impl Write for Rows<'_> {
     fn put_issuer(&mut self, issuer: &IssuerRow) -> Result<()> {
         let sql =
             "INSERT INTO issuer (issuer, doc) VALUES (?1, ?2) ON CONFLICT (issuer) DO UPDATE SET doc = excluded.doc";
+        self.issuers.get_mut().remove(&issuer.record.issuer);
         self.run(sql, params![issuer.record.issuer, to_doc(issuer)]).map(drop)
     }
 
@@ -188,12 +190,12 @@ impl Write for Rows<'_> {
     fn put_client(&mut self, client: &ClientRecord) -> Result<()> {
         let sql = "INSERT INTO client (client_id, doc) VALUES (?1, ?2) \
                    ON CONFLICT (client_id) DO UPDATE SET doc = excluded.doc";
-        self.changed_clients.set(true);
+        self.client_changes += 1;
         self.run(sql, params![client.client_id, to_doc(client)]).map(drop)
     }
 
     fn remove_client(&mut self, client_id: &str) -> Result<()> {
-        self.changed_clients.set(true);
+        self.client_changes += 1;
         self.run("DELETE FROM client WHERE client_id = ?1", [client_id]).map(drop)
     }
 
@@ -226,21 +228,8 @@ impl Write for Rows<'_> {
     }
 
     fn put_audit(&mut self, event: &AuditEvent) -> Result<()> {
-        self.run(
-            "INSERT INTO audit (epoch, seq, time_millis, actor, action, target, reason, request_id) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                event.at.map(|at| at.epoch),
-                event.at.map(|at| Number(at.seq)),
-                Number(event.time.0),
-                event.actor,
-                event.action,
-                event.target,
-                event.reason,
-                event.request_id
-            ],
-        )
-        .map(drop)
+        self.audit.push(event.clone());
+        Ok(())
     }
 
     fn put_attempt(&mut self, key: &IdempotencyKey, attempt: &Attempt) -> Result<()> {
@@ -315,11 +304,42 @@ impl Rows<'_> {
         self.run(sql, params![last.epoch, Number(last.seq)])
     }
 
-    fn put_head(&self, epoch: u32, seq: u64, chain: &[u8; 32]) -> Result<()> {
+    /// Writes what the transaction appended, and tells the lines of the log among it.
+    pub(super) fn write_appended(&mut self) -> Result<Vec<LogLine>> {
+        for (line, time) in &self.lines {
+            self.run(
+                "INSERT INTO line (epoch, seq, line, chain, time_millis) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![line.at.epoch, Number(line.at.seq), line.line, line.chain.0, Number(time.0)],
+            )?;
+        }
+        for event in &self.audit {
+            self.run(
+                "INSERT INTO audit (epoch, seq, time_millis, actor, action, target, reason, request_id) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    event.at.map(|at| at.epoch),
+                    event.at.map(|at| Number(at.seq)),
+                    Number(event.time.0),
+                    event.actor,
+                    event.action,
+                    event.target,
+                    event.reason,
+                    event.request_id
+                ],
+            )?;
+        }
+        self.audit.clear();
+        if let Some((last, _)) = self.lines.last() {
+            self.put_head(Head { at: last.at, chain: last.chain })?;
+        }
+        Ok(self.lines.drain(..).map(|(line, _)| line).collect())
+    }
+
+    fn put_head(&self, head: Head) -> Result<()> {
         self.run(
             "INSERT INTO head (one, epoch, seq, chain) VALUES (1, ?1, ?2, ?3) \
              ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, chain = excluded.chain",
-            params![epoch, Number(seq), chain],
+            params![head.at.epoch, Number(head.at.seq), head.chain.0],
         )
         .map(drop)
     }

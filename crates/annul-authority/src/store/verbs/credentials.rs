@@ -6,7 +6,7 @@ use annul_core::fold::EmittedBy;
 use super::names::up_to_now;
 use super::revocations::{Counting, done, keep_session};
 use super::sessions::{few_enough_targets, open_session, own_subject};
-use super::{Outcome, Result, Snapshot, Txn, attempt_at, once, status};
+use super::{Outcome, Result, Snapshot, Txn, attempt_at, once, repeated, status};
 use crate::log::Appender;
 use crate::model::{Account, Act, NewSession, Session, SessionStatus, SubjectState};
 use crate::store::{Appended, CredentialChange, Holder, LogIn, Opened, Refused};
@@ -58,7 +58,7 @@ pub(crate) fn change_credential(txn: &mut Txn<'_>, act: &Act, change: &Credentia
 
 pub(crate) fn answered(snapshot: &Snapshot<'_>, act: &Act) -> Result<Option<Appended>> {
     match attempt_at(snapshot.tables, act, snapshot.now)? {
-        Some(Outcome::Appended(appended)) => Ok(Some(Appended { repeated: true, ..appended })),
+        Some(Outcome::Appended(appended)) => repeated(snapshot.tables, appended).map(Some),
         Some(_) => Err(Refused::IdempotencyConflict.into()),
         None => Ok(None),
     }

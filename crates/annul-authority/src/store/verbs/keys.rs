@@ -1,5 +1,7 @@
 //! What verifiers are told to trust: our signing keys, the foreign issuers, the settings.
 
+use std::sync::Arc;
+
 use annul_core::algebra::{Cutoff, Reach};
 use annul_core::position::Position;
 use annul_core::settings::{ClaimNames, IssuerRecord, Settings};
@@ -89,6 +91,7 @@ pub(crate) fn remove_issuer(txn: &mut Txn<'_>, act: &Act, issuer: &str) -> Resul
         }
         let row = log.tables.issuer(issuer)?.filter(|row| !row.record.removed);
         let row = row.ok_or_else(|| Refused::IssuerUnknown { issuer: issuer.to_owned() })?;
+        let row = Arc::unwrap_or_clone(row);
         let record = IssuerRecord { removed: true, keys: Vec::new(), ..row.record };
         let at = log.issuer(IssuerRow { record, ..row })?;
         Ok(done(&log, vec![at], SessionCount::default()))

@@ -8,15 +8,15 @@ use super::credentials::resolve;
 use super::names::up_to_now;
 use super::revocations::{Counting, done};
 use super::sessions::{admits_logins, own_subject};
-use super::{Outcome, Result, Txn, cells, earlier_attempt, remember_attempt};
+use super::{Outcome, Result, Txn, cells, earlier_attempt, remember_attempt, repeated};
 use crate::log::Appender;
 use crate::model::{Account, Act, Side, StepState, SubjectState};
-use crate::store::{Appended, LookupIdChange, LookupIdChanged, MAX_SCHEDULES, Refused};
+use crate::store::{LookupIdChange, LookupIdChanged, MAX_SCHEDULES, Refused};
 
 pub(crate) fn change_lookup_id(txn: &mut Txn<'_>, act: &Act, change: &LookupIdChange) -> Result<LookupIdChanged> {
     match earlier_attempt(txn, act)? {
         Some(Outcome::LookupIdChanged(changed)) => {
-            let appended = Appended { repeated: true, ..changed.appended };
+            let appended = repeated(txn.tables, changed.appended.clone())?;
             return Ok(LookupIdChanged { appended, ..changed });
         }
         Some(_) => return Err(Refused::IdempotencyConflict.into()),

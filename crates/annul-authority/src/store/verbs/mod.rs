@@ -114,13 +114,27 @@ fn remember_attempt(txn: &mut Txn<'_>, act: &Act, outcome: &Outcome) -> Result<(
 /// Does `work` unless an earlier attempt did it.
 fn once(txn: &mut Txn<'_>, act: &Act, work: impl FnOnce(&mut Txn<'_>) -> Result<Appended>) -> Result<Appended> {
     match earlier_attempt(txn, act)? {
-        Some(Outcome::Appended(appended)) => return Ok(Appended { repeated: true, ..appended }),
+        Some(Outcome::Appended(appended)) => return repeated(txn.tables, appended),
         Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
     }
     let outcome = Outcome::Appended(work(txn)?);
     remember_attempt(txn, act, &outcome)?;
     let Outcome::Appended(appended) = outcome else { unreachable!("made two lines above") };
+    with_revocations(txn.tables, appended)
+}
+
+/// The answer to an earlier attempt, for one that repeats it.
+fn repeated(tables: &(impl Read + ?Sized), appended: Appended) -> Result<Appended> {
+    with_revocations(tables, Appended { repeated: true, ..appended })
+}
+
+/// The answer with all of its revocations: an act may answer with those of an earlier one.
+fn with_revocations(tables: &(impl Read + ?Sized), mut appended: Appended) -> Result<Appended> {
+    if appended.revocations.len() < appended.positions.len() {
+        let found: Result<Vec<_>> = appended.positions.iter().map(|at| tables.revocation(*at)).collect();
+        appended.revocations = found?.into_iter().flatten().collect();
+    }
     Ok(appended)
 }
 

@@ -81,7 +81,9 @@ pub(super) fn append(txn: &mut Txn<'_>, act: &Act, revoke: &Revoke) -> Result<Ap
 
 /// The answer of an act that appended up to here.
 pub(super) fn done(log: &Appender<'_>, positions: Vec<Position>, sessions: SessionCount) -> Appended {
-    Appended { positions, head: log.log().head.at, committed: log.commit(), sessions, kept: None, repeated: false }
+    let revocations = log.revocations(&positions);
+    let (head, committed) = (log.log().head.at, log.commit());
+    Appended { positions, head, committed, sessions, kept: None, revocations, repeated: false }
 }
 
 /// The count of sessions that an act ends: those live before and not live after, over the sessions

@@ -7,6 +7,7 @@ use annul_core::settings::MAX_TARGETS;
 use annul_core::target::{Target, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 
+use super::revocations::done;
 use super::subjects::apply;
 use super::{
     Outcome, Result, Snapshot, Txn, cells, earlier_attempt, hashes, judge_ancestors, once, refresh, remember_attempt,
@@ -126,14 +127,7 @@ pub(crate) fn end_session(txn: &mut Txn<'_>, act: &Act, sid: &str) -> Result<App
             Some(ended) => ended.at,
             None => end(&mut log, session)?,
         };
-        Ok(Appended {
-            positions: vec![at],
-            head: log.log().head.at,
-            committed: log.commit(),
-            sessions: SessionCount { ended: u64::from(was_live), at_least: false },
-            kept: None,
-            repeated: false,
-        })
+        Ok(done(&log, vec![at], SessionCount { ended: u64::from(was_live), at_least: false }))
     })
 }
 
