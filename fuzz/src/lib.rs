@@ -3,7 +3,6 @@
 //! Every `check` panics when its promise is broken and returns otherwise, whatever it is given. The
 //! programs in `fuzz_targets/` only hand it the fuzzer's bytes; `fuzz/run` builds and runs them.
 
-pub mod configuration;
 pub mod follower;
 pub mod frame;
 mod golden;

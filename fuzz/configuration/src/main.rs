@@ -1,6 +1,9 @@
 //! A configuration: the file of an authority or a gateway, and settings from the environment and flags.
 //!
 //! The bytes are the file; a line `#!key=value` in it is also a flag and a variable of the environment.
+//!
+//! A package of its own, for it links the authority and the gateway: the other targets are built without them.
+#![no_main]
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -9,8 +12,10 @@ use std::path::{Path, PathBuf};
 use annul_authority::config::{Config, ConfigError, Sources};
 use annul_gateway::config::{Config as GatewayConfig, Sources as GatewaySources};
 
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check(bytes));
+
 /// Holds the promise to these bytes.
-pub fn check(bytes: &[u8]) {
+fn check(bytes: &[u8]) {
     let Ok(mut file) = tempfile::NamedTempFile::new() else { return };
     if file.write_all(bytes).is_err() {
         return;
@@ -61,6 +66,9 @@ fn names_the_key(error: &ConfigError, text: &str) {
         ConfigError::UnknownKey { key, source, nearest } => {
             assert!(said.contains(key.as_str()) && said.contains(source.as_str()) && said.contains(nearest.as_str()));
             assert!(!nearest.is_empty() && nearest != key, "{said}");
+        }
+        ConfigError::Section { section, source, key } => {
+            assert!(said.contains(section.as_str()) && said.contains(source.as_str()) && said.contains(key.as_str()));
         }
         ConfigError::Value { key, .. } => assert!(said.contains(key.as_str())),
         ConfigError::Refused { key, .. } => assert!(said.contains(key) && key.contains('.')),
