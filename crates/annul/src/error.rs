@@ -40,6 +40,8 @@ pub enum ConfigError {
     },
     /// There is no tokio runtime in this context.
     NoRuntime,
+    /// A key for DPoP proofs could not be read, or is not one for ES256.
+    ProofKey,
 }
 
 impl ConfigError {
@@ -59,6 +61,7 @@ impl ConfigError {
             Self::Staleness => "max_staleness_missing",
             Self::StateDir { .. } => "state_dir_unusable",
             Self::NoRuntime => "runtime_missing",
+            Self::ProofKey => "proof_key_invalid",
         }
     }
 }
@@ -86,7 +89,10 @@ impl fmt::Display for ConfigError {
             Self::StateDir { path, cause } => {
                 write!(f, "the state directory {} cannot be used: {cause}; make it writable or leave it out", path.display())
             }
-            Self::NoRuntime => f.write_str("a verifier runs on tokio; build it inside a runtime"),
+            Self::NoRuntime => f.write_str("annul runs on tokio; build it inside a runtime that lives as long"),
+            Self::ProofKey => {
+                f.write_str("the key for DPoP proofs is not a P-256 key in PKCS#8; generate one and keep what it gives")
+            }
         }
     }
 }

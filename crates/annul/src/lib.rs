@@ -48,6 +48,7 @@
 //!
 //! - a connection that stays, such as a WebSocket: [`Route::watch`]
 //! - a backend that opens sessions and revokes: [`AuthorityClient`]
+//! - an application that calls such services for a user: [`TokenHolder`]
 //! - handing the feed on to verifiers behind this one: [`Verifier::relay`]
 //! - what is counted: [`metrics`]
 //!
@@ -66,13 +67,16 @@ mod clock;
 pub mod error;
 mod facts;
 mod feed_client;
+mod flights;
 mod follow;
+pub mod holder;
 pub mod http;
 mod layer;
 pub mod metrics;
 mod relay;
 mod route;
 mod state_file;
+mod sync;
 mod transport;
 mod verifier;
 mod watch;
@@ -87,6 +91,7 @@ pub use ask::PER_SECOND as ASKS_PER_SECOND;
 pub use builder::VerifierBuilder;
 pub use client::{AuthorityClient, ClientError};
 pub use error::{BuildError, ConfigError};
+pub use holder::{HolderError, TokenHolder};
 pub use layer::{AnnulFuture, AnnulLayer, AnnulService};
 pub use relay::{Relay, RelayAnswer};
 pub use route::{AskFuture, Outcome, Route};

@@ -19,7 +19,7 @@ use flights::{Asker, Flight, Flights};
 
 #[path = "../src/ask/budget.rs"]
 mod budget;
-#[path = "../src/ask/flights.rs"]
+#[path = "../src/flights.rs"]
 mod flights;
 mod sync {
     pub(crate) use loom::sync::{Arc, Mutex};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use annul_core::time::Monotonic;
 
-use super::sync::Mutex;
+use crate::sync::Mutex;
 
 /// A bucket that holds one second's worth of calls and refills evenly.
 #[derive(Debug)]

@@ -7,8 +7,6 @@
 //! the deadline, the answer is "unavailable" and the route closes.
 
 mod budget;
-mod flights;
-mod sync;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,11 +18,11 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::client::{AuthorityClient, CheckAnswer, CheckToken, CheckVerdict};
+use crate::flights::{Asker, Flights};
+use crate::sync::Arc;
 use crate::{clock, metrics};
 
 use budget::Budget;
-use flights::{Asker, Flights};
-use sync::Arc;
 
 /// Calls a process makes in a second. An authority that is asked by a thousand stale verifiers must
 /// still be able to issue tokens.

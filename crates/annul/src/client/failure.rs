@@ -92,6 +92,8 @@ pub struct Problem {
     pub status: u16,
     /// A stable name for programs.
     pub code: String,
+    /// The `error` of an OAuth answer (RFC 6749 §5.2), which is coarser than the code.
+    pub oauth_error: Option<String>,
     /// What happened, in a few words.
     pub title: String,
     /// What happened here.
@@ -105,11 +107,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn read(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
+    pub(crate) fn read(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
         let wire: WireProblem = serde_json::from_slice(body).unwrap_or_default();
         let code = wire.code.or_else(|| wire.error.clone()).unwrap_or_else(|| format!("http_{status}"));
         Self {
             status,
+            oauth_error: wire.error.clone(),
             title: wire.title.or(wire.error).unwrap_or_else(|| format!("the answer was {status}")),
             detail: wire.detail.or(wire.error_description),
             code,

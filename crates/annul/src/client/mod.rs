@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -160,8 +160,22 @@ impl AuthorityClient {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Bytes, ClientError> {
-        let url = self.base.join(&call.path).ok().filter(|url| url.origin() == self.base.origin());
-        let url = url.ok_or_else(|| ConfigError::Address(call.path.clone()))?;
+        let answer = self.exchange(call).await?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        Err(ClientError::Answered(Box::new(answer.problem())))
+    }
+
+    /// The address of `path` at this authority, and at no other.
+    pub(crate) fn endpoint(&self, path: &str) -> Result<Url, ConfigError> {
+        let url = self.base.join(path).ok().filter(|url| url.origin() == self.base.origin());
+        url.ok_or_else(|| ConfigError::Address(path.to_owned()))
+    }
+
+    /// Sends `call` once; the answer, whatever its status, read to its end.
+    pub(crate) async fn exchange(&self, call: &Call) -> Result<Answered, ClientError> {
+        let url = self.endpoint(&call.path)?;
         let mut request = self.http.request(call.method.clone(), url).headers(call.headers.clone());
         if let (Some(credential), false) = (&self.credential, call.headers.contains_key(AUTHORIZATION)) {
             request = request.header(AUTHORIZATION, credential.header());
@@ -170,13 +184,9 @@ impl AuthorityClient {
             request = request.body(body.clone());
         }
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let status = response.status();
-        let retry_after = seconds(response.headers());
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = self.body(response).await?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        Err(ClientError::Answered(Box::new(Problem::read(status.as_u16(), &body, retry_after))))
+        Ok(Answered { status, headers, body })
     }
 
     async fn body(&self, response: reqwest::Response) -> Result<Bytes, ClientError> {
@@ -194,6 +204,20 @@ impl AuthorityClient {
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.base.to_string(), cause: innermost(error) }
+    }
+}
+
+/// An answer of any status, with its body.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answered {
+    /// What the authority said, read as a refusal.
+    pub(crate) fn problem(&self) -> Problem {
+        Problem::read(self.status.as_u16(), &self.body, seconds(&self.headers))
     }
 }
 
@@ -229,6 +253,12 @@ impl Call {
     pub(crate) fn once(mut self) -> Self {
         let key = uuid::Uuid::now_v7().to_string();
         self.headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(&key).expect("a UUID is plain ASCII"));
+        self
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
         self
     }
 

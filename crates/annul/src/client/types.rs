@@ -71,7 +71,7 @@ pub struct TokenAnswer {
     pub subject: String,
     /// The token.
     pub access_token: String,
-    /// Always `Bearer`.
+    /// `DPoP` for a token that is bound to a key, else `Bearer`.
     #[serde(default)]
     pub token_type: String,
     /// Seconds until it expires.
@@ -82,6 +82,12 @@ pub struct TokenAnswer {
     pub jti: String,
     /// The position it carries.
     pub position: Position,
+    /// The refresh token, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Seconds until the refresh token can no longer be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token_expires_in: Option<u64>,
 }
 
 impl std::fmt::Debug for TokenAnswer {
@@ -269,6 +275,12 @@ pub struct Login {
     /// The scope, names separated by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// The registered public client that the session belongs to; the built-in one when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Whether a refresh token is wanted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refresh_token: bool,
 }
 
 /// A change of a built-in account's password by its user.

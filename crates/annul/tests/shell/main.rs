@@ -4,9 +4,11 @@
 
 mod asking;
 mod client;
+mod holding;
 mod layer;
 mod relay;
 mod starting;
 mod stub;
+mod tokens;
 mod verifier;
 mod watching;

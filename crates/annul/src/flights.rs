@@ -1,4 +1,5 @@
-//! One call per question in the air, and the next one for whoever asks meanwhile.
+//! One call per question in the air, and the next one for whoever asks meanwhile: what is asked of an
+//! authority about a token, and the refresh of a session's tokens.
 //!
 //! ```text
 //! ask ──▶ a flight is in the air? ──no──▶ a new flight ──▶ fly: call, answer ──▶ anybody waiting? ──no──▶ over
@@ -16,7 +17,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::PoisonError;
 
-use super::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex};
 
 /// Somebody who waits for an answer. Dropped without one, it says that none comes.
 pub(crate) trait Asker<A> {
