@@ -202,6 +202,15 @@ impl Service {
         Answer::of(request.send().await.unwrap_or_else(|error| panic!("{route}: {error}"))).await
     }
 
+    /// One request to the ordinary route with a token that is bound to `key`, and a proof of it.
+    pub async fn call_with_proof(&self, token: &str, key: &annul::holder::ProofKey) -> Seen {
+        let url = format!("{}/check", self.url());
+        let proof = key.prove(&reqwest::Method::GET, &url, Some(token)).expect("the address is absolute");
+        let request = self.http.get(&url).header("authorization", format!("DPoP {token}")).header("dpop", proof);
+        let answer = Answer::of(request.send().await.unwrap_or_else(|error| panic!("{url}: {error}"))).await;
+        Seen { status: answer.status, code: answer.body["code"].as_str().unwrap_or_default().to_owned() }
+    }
+
     /// Asserts that the ordinary route accepts `token`.
     #[track_caller]
     pub fn accepts(&self, token: &str) -> impl Future<Output = ()> {

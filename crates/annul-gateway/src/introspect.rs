@@ -4,6 +4,7 @@
 //! inactive: it is 503, or a resource server would tell users that they are logged out.
 
 use annul::VerifiedToken;
+use annul::http::Presented;
 use annul::policy::Decision;
 use axum::Form;
 use axum::extract::State;
@@ -46,7 +47,8 @@ pub(crate) async fn introspect(
             "The body must be a form with one member named token",
         );
     };
-    match gateway.route.decide(&request.token).await {
+    // Whoever asks was shown the token, and sees by `cnf` what else it has to be shown.
+    match gateway.route.decide_presented(&Presented::elsewhere(&request.token)).await {
         Decision::Allow(authorized) => reply::json(StatusCode::OK, &active(authorized.token())),
         Decision::Deny(denial) if denial.status() == StatusCode::SERVICE_UNAVAILABLE.as_u16() => {
             reply::of_verifier(annul::http::answer(&denial, gateway.explain))

@@ -25,6 +25,7 @@ use crate::feed_client::FeedClient;
 use crate::follow::{Machine, Shell, Startup};
 use crate::relay::RelayMachine;
 use crate::route::Routes;
+use crate::sender::{self, Senders};
 use crate::state_file::StateFile;
 use crate::transport::{self, Credential};
 use crate::verifier::{Inner, RefuseWhen, Shared, Verifier};
@@ -60,6 +61,7 @@ pub struct VerifierBuilder {
     refuse_when: Option<Box<RefuseWhen>>,
     cache_bytes: u64,
     relays: Option<FeedLogConfig>,
+    public_url: Option<String>,
 }
 
 struct Access {
@@ -89,6 +91,7 @@ impl VerifierBuilder {
             refuse_when: None,
             cache_bytes: CACHE_BYTES,
             relays: None,
+            public_url: None,
         }
     }
 
@@ -152,6 +155,15 @@ impl VerifierBuilder {
     /// and kept in the state directory.
     pub fn feed_key(mut self, fingerprint: &str) -> Self {
         self.feed_key = Some(fingerprint.to_owned());
+        self
+    }
+
+    /// The address by which clients know this service, before any proxy, such as `https://shop.example/api`:
+    /// what the path of a request is appended to. With it proofs of possession (RFC 9449) are taken, and with
+    /// them tokens that are bound to a key; without it those tokens are refused. No header of a request is
+    /// believed about it. A proof is taken once by each process.
+    pub fn public_url(mut self, url: &str) -> Self {
+        self.public_url = Some(url.to_owned());
         self
     }
 
@@ -228,6 +240,7 @@ impl VerifierBuilder {
         let max_staleness =
             self.max_staleness.filter(|staleness| !staleness.is_zero()).ok_or(ConfigError::Staleness)?;
         let id = self.id()?;
+        let senders = Senders::new(self.public_url.as_deref().map(sender::base).transpose()?);
         let access = self.authority.as_ref().ok_or(ConfigError::MissingAuthority)?;
         let base = transport::address(&access.url)?;
         let http = transport::connect(&base, &self.roots)?;
@@ -278,6 +291,7 @@ impl VerifierBuilder {
             shared,
             asks: Arc::new(Asks::new(&asking, runtime)),
             client,
+            senders,
             refuse_when: self.refuse_when,
             routes,
             ahead,

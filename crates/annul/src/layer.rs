@@ -1,4 +1,5 @@
-//! The tower layer: one bearer token per request, decided by a route, refused in RFC 6750's words.
+//! The tower layer: one access token per request, decided by a route, refused in the words of RFC 6750 and
+//! RFC 9449.
 //!
 //! What it lets in carries an [`Authorized`] and the [`Route`] in its extensions. A re-stamped token
 //! that came with the authority's answer goes into the response as [`ANNUL_TOKEN`](crate::http::ANNUL_TOKEN).
@@ -14,7 +15,10 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::http::{Explain, answer, answer_without_credential, bearer, deliver};
+use crate::http::{
+    CredentialError, Explain, PeerCertificate, Presented, Scheme, answer_by, answer_without_credential, deliver,
+    offer_proofs,
+};
 use crate::route::{AskFuture, Outcome, Route};
 
 /// Lets in what its route allows. Works for every `http` service whose bodies can be made of bytes:
@@ -70,26 +74,52 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let outcome = match bearer(request.headers()) {
-            Ok(token) => self.route.check(token),
-            Err(error) => return AnnulFuture::refused(answer_without_credential(error)),
+        let presented = match presented(&request) {
+            Ok(presented) => presented,
+            Err(error) => return AnnulFuture::refused(self.without_credential(error)),
         };
+        let (scheme, outcome) = (presented.scheme(), self.route.check_presented(&presented));
         match outcome {
             Outcome::Decided(Decision::Allow(authorized)) => {
                 admit(&mut request, authorized, &self.route);
                 AnnulFuture { step: Step::Inner { future: self.inner.call(request), asked: None } }
             }
-            Outcome::Decided(Decision::Deny(denial)) => AnnulFuture::refused(answer(&denial, self.explain)),
+            Outcome::Decided(Decision::Deny(denial)) => AnnulFuture::refused(answer_by(scheme, &denial, self.explain)),
             Outcome::Decided(Decision::Ask(_)) => unreachable!("a route turns what is to be asked into a future"),
             Outcome::Ask(ask) => {
                 // The service that was ready goes with the request; its clone is polled anew.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let pending = Pending { inner, request, route: self.route.clone(), explain: self.explain };
+                let pending = Pending { inner, request, route: self.route.clone(), scheme, explain: self.explain };
                 AnnulFuture { step: Step::Asking { ask, pending: Some(pending) } }
             }
         }
     }
+}
+
+impl<S> AnnulService<S> {
+    fn without_credential(&self, error: CredentialError) -> Response<Bytes> {
+        let mut answer = answer_without_credential(error);
+        if self.route.verifier().senders().take_proofs() {
+            offer_proofs(&mut answer);
+        }
+        answer
+    }
+}
+
+/// The token of a request, with what shows whose it is.
+fn presented<B>(request: &Request<B>) -> Result<Presented<'_>, CredentialError> {
+    let presented = Presented::in_request(request.method(), path(request), request.headers())?;
+    Ok(presented.with_certificate(request.extensions().get::<PeerCertificate>()))
+}
+
+/// The path that the client named; a router that hands requests on to another takes a part of it off.
+fn path<B>(request: &Request<B>) -> &str {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::OriginalUri(uri)) = request.extensions().get() {
+        return uri.path();
+    }
+    request.uri().path()
 }
 
 fn admit<B>(request: &mut Request<B>, authorized: Authorized, route: &Route) {
@@ -101,6 +131,7 @@ struct Pending<S, B> {
     inner: S,
     request: Request<B>,
     route: Route,
+    scheme: Scheme,
     explain: Explain,
 }
 
@@ -160,14 +191,14 @@ where
                 }
                 StepProjection::Asking { ask, pending } => {
                     let decision = ready!(ask.poll(context));
-                    let Pending { mut inner, mut request, route, explain } = pending.take().expect(ONCE);
+                    let Pending { mut inner, mut request, route, scheme, explain } = pending.take().expect(ONCE);
                     match decision {
                         Decision::Allow(authorized) => {
                             admit(&mut request, authorized.clone(), &route);
                             (inner.call(request), Some(authorized))
                         }
                         Decision::Deny(denial) => {
-                            return Poll::Ready(Ok(answer(&denial, explain).map(R::from)));
+                            return Poll::Ready(Ok(answer_by(scheme, &denial, explain).map(R::from)));
                         }
                         Decision::Ask(_) => unreachable!("an answered question is settled"),
                     }

@@ -75,6 +75,7 @@ mod layer;
 pub mod metrics;
 mod relay;
 mod route;
+mod sender;
 mod state_file;
 mod sync;
 mod transport;

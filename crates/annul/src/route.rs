@@ -11,13 +11,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use annul_core::feed::report::RouteCounts;
-use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, Unsettled, Vouched};
+use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, SenderError, Unsettled, Vouched};
 use annul_core::time::Moment;
 use annul_core::token::Introspectable;
 use annul_core::token::opaque::is_reference;
 use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
 
 use crate::ask::{Asking, Question};
+use crate::sender::{Presented, Shown};
 use crate::verifier::Verifier;
 use crate::watch::Watch;
 use crate::{clock, metrics};
@@ -56,25 +57,33 @@ impl Route {
         &self.verifier
     }
 
-    /// Verifies, checks and decides. No I/O and no await, unless the policy has the authority asked.
-    /// The view is read in this call; a token seen before is refused the instant its revocation is
-    /// applied.
+    /// Verifies, checks and decides about a bearer token. No I/O and no await, unless the policy has the
+    /// authority asked. The view is read in this call; a token seen before is refused the instant its
+    /// revocation is applied.
     pub fn check(&self, token: &str) -> Outcome {
-        let moment = clock::now();
-        let decision = match self.verifier.verify(token, moment.wall) {
-            Ok(verified) => self.decide_here(verified, moment),
+        self.check_presented(&Presented::bearer(token))
+    }
+
+    /// [`check`](Self::check) for a token that came with something to show whose it is.
+    pub fn check_presented(&self, presented: &Presented<'_>) -> Outcome {
+        let (token, moment) = (presented.token(), clock::now());
+        let (decision, shown) = match self.verifier.verify(token, moment.wall) {
+            Ok(verified) => self.decide_here(verified, presented, moment),
             Err(error) => match self.beyond_this_process(token, &error, moment) {
-                Some(Ok(introspectable)) => {
-                    metrics::decided("ask", "asked");
-                    return Outcome::Ask(self.ask(token, About::Introspectable(Box::new(introspectable))));
-                }
-                Some(Err(error)) => self.refuse(token, error, moment),
-                None => self.refuse(token, error, moment),
+                Some(Ok(introspectable)) => match self.sender_of_unverified(presented, moment) {
+                    Ok(shown) => {
+                        metrics::decided("ask", "asked");
+                        return Outcome::Ask(self.ask(token, About::Introspectable(Box::new(introspectable)), shown));
+                    }
+                    Err(denied) => (denied, Shown::NOTHING),
+                },
+                Some(Err(error)) => (self.refuse(token, error, moment), Shown::NOTHING),
+                None => (self.refuse(token, error, moment), Shown::NOTHING),
             },
         };
         count(&decision);
         match decision {
-            Decision::Ask(unsettled) => Outcome::Ask(self.ask(token, About::Verified(unsettled))),
+            Decision::Ask(unsettled) => Outcome::Ask(self.ask(token, About::Verified(unsettled), shown)),
             decided => Outcome::Decided(decided),
         }
     }
@@ -82,7 +91,12 @@ impl Route {
     /// [`check`](Self::check), and the authority's answer awaited where it has to be asked. Never
     /// [`Decision::Ask`].
     pub async fn decide(&self, token: &str) -> Decision {
-        match self.check(token) {
+        self.decide_presented(&Presented::bearer(token)).await
+    }
+
+    /// [`decide`](Self::decide) for a token that came with something to show whose it is.
+    pub async fn decide_presented(&self, presented: &Presented<'_>) -> Decision {
+        match self.check_presented(presented) {
             Outcome::Decided(decision) => decision,
             Outcome::Ask(answer) => answer.await,
         }
@@ -93,13 +107,51 @@ impl Route {
         Watch::new(self.clone(), authorized.token().clone())
     }
 
-    /// What this process makes of a token that it verified.
-    fn decide_here(&self, token: VerifiedToken, moment: Moment) -> Decision {
+    /// What this process makes of a token that it verified, and the proof to spend when it has to be asked
+    /// about and is good.
+    fn decide_here(&self, token: VerifiedToken, presented: &Presented<'_>, moment: Moment) -> (Decision, Shown) {
         let checked = self.verifier.view().check(token, moment);
         if let Some(position) = checked.ahead() {
             self.verifier.token_ahead(position, moment.mono);
         }
-        self.verifier.last_word(self.policy.decide(checked, moment))
+        let decision = self.policy.decide(checked, moment);
+        let of_the_sender = self.decide_on_sender(decision, presented, moment);
+        of_the_sender.unwrap_or_else(|error| (self.not_the_sender(error), Shown::NOTHING))
+    }
+
+    /// `decision`, unless it is in the token's favour and the sender is not the one it is bound to.
+    fn decide_on_sender(
+        &self,
+        decision: Decision,
+        presented: &Presented<'_>,
+        moment: Moment,
+    ) -> Result<(Decision, Shown), SenderError> {
+        let senders = self.verifier.senders();
+        match decision {
+            Decision::Deny(_) => Ok((decision, Shown::NOTHING)),
+            Decision::Ask(unsettled) => {
+                let shown = senders.judge(presented, unsettled.token().claims(), moment.wall)?;
+                Ok((Decision::Ask(unsettled), shown))
+            }
+            Decision::Allow(authorized) => {
+                let shown = senders.judge(presented, authorized.token().claims(), moment.wall)?;
+                senders.spend(shown, moment.wall)?;
+                Ok((self.verifier.last_word(Decision::Allow(authorized)), Shown::NOTHING))
+            }
+        }
+    }
+
+    /// Whether the sender is the one that a token names which only the authority can verify. Nothing of it is
+    /// believed until it has been.
+    fn sender_of_unverified(&self, presented: &Presented<'_>, moment: Moment) -> Result<Shown, Decision> {
+        let unverified =
+            UnverifiedToken::parse(presented.token()).map_err(|error| self.refuse(presented.token(), error, moment))?;
+        let judged = self.verifier.senders().judge(presented, unverified.claims(), moment.wall);
+        judged.map_err(|error| self.not_the_sender(error))
+    }
+
+    fn not_the_sender(&self, error: SenderError) -> Decision {
+        Decision::Deny(self.policy.denial(DenyReason::Sender(error)))
     }
 
     fn refuse(&self, token: &str, error: TokenError, moment: Moment) -> Decision {
@@ -122,12 +174,12 @@ impl Route {
         asks.then(|| self.verifier.introspectable(token, moment.wall))
     }
 
-    fn ask(&self, token: &str, about: About) -> AskFuture {
+    fn ask(&self, token: &str, about: About, shown: Shown) -> AskFuture {
         let question = match &about {
             About::Verified(unsettled) if unsettled.gains_by_restamp() => Question::Restamp(token.into()),
             About::Verified(_) | About::Introspectable(_) => Question::Verdict(token.into()),
         };
-        AskFuture { asking: self.verifier.asks().ask(question), about: Some(about), route: self.clone() }
+        AskFuture { asking: self.verifier.asks().ask(question), about: Some((about, shown)), route: self.clone() }
     }
 }
 
@@ -143,7 +195,7 @@ fn issuer_of(token: &str, error: &TokenError) -> String {
 #[must_use = "nothing is decided until it is awaited"]
 pub struct AskFuture {
     asking: Asking,
-    about: Option<About>,
+    about: Option<(About, Shown)>,
     route: Route,
 }
 
@@ -161,6 +213,14 @@ impl AskFuture {
                 unsettled.settle(answer)
             }
             About::Introspectable(token) => self.believe(&token, answer),
+        }
+    }
+
+    /// Lets the token in if the proof that came with it was not used meanwhile.
+    fn spend_on(&self, authorized: Authorized, shown: Shown) -> Decision {
+        match self.route.verifier.senders().spend(shown, clock::now().wall) {
+            Ok(()) => Decision::Allow(authorized),
+            Err(error) => self.route.not_the_sender(error),
         }
     }
 
@@ -216,8 +276,12 @@ impl Future for AskFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
         let answer = ready!(Pin::new(&mut self.asking).poll(context));
-        let about = self.about.take().expect("a future is not polled after it was ready");
-        let decision = self.route.verifier.last_word(self.settle(about, answer));
+        let (about, shown) = self.about.take().expect("a future is not polled after it was ready");
+        let decision = match self.settle(about, answer) {
+            Decision::Allow(authorized) => self.spend_on(authorized, shown),
+            refused => refused,
+        };
+        let decision = self.route.verifier.last_word(decision);
         count(&decision);
         Poll::Ready(decision)
     }

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::facts::FactsCache;
 use crate::relay::{Relay, RelayMachine};
 use crate::route::{Route, Routes};
+use crate::sender::Senders;
 
 /// Tokens ahead of the view wake the follower at most this often.
 const NUDGE_EVERY: Duration = Duration::from_secs(1);
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) asks: Arc<Asks>,
     pub(crate) client: AuthorityClient,
+    pub(crate) senders: Senders,
     pub(crate) refuse_when: Option<Box<RefuseWhen>>,
     pub(crate) routes: watch::Sender<Routes>,
     pub(crate) ahead: watch::Sender<Option<Position>>,
@@ -158,6 +160,10 @@ impl Verifier {
     /// What to ask about a token that only the authority can verify.
     pub(crate) fn introspectable(&self, token: &str, now: UnixSeconds) -> Result<Introspectable, TokenError> {
         self.inner.shared.trust.introspectable(self.view(), token, now)
+    }
+
+    pub(crate) fn senders(&self) -> &Senders {
+        &self.inner.senders
     }
 
     pub(crate) fn asks(&self) -> &Arc<Asks> {

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::client::draw_below;
 use crate::clock;
 use crate::route::Route;
+use crate::sender::Presented;
 
 /// A deadline on the wall clock is looked at again at least this often, in case the clock was set.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -163,7 +164,7 @@ impl Watch {
             (Standing::Asks, None) => Standing::Unvouched,
             (Standing::Asks, Some(text)) => {
                 let vouching = Vouching { seen: self.route.verifier().view().position(), asked: moment.mono };
-                match self.route.decide(&text).await {
+                match self.route.decide_presented(&Presented::elsewhere(&text)).await {
                     Decision::Allow(authorized) => self.vouched_for(&authorized, vouching),
                     Decision::Deny(denial) => over(&denial),
                     Decision::Ask(_) => Standing::Unvouched,

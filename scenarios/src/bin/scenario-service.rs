@@ -27,18 +27,20 @@ async fn main() -> anyhow::Result<()> {
     let options: ServiceOptions = serde_json::from_str(&std::env::args().nth(1).unwrap_or_default())?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let refused = RefusedList::default();
-    let verifier = verifier(&options, &refused).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening http://{}", listener.local_addr()?);
+    let url = format!("http://{}", listener.local_addr()?);
+    let verifier = verifier(&options, &url, &refused).await?;
+    println!("listening {url}");
     axum::serve(listener, routes(&verifier, &options, refused, metrics)).await?;
     Ok(())
 }
 
-async fn verifier(options: &ServiceOptions, refused: &RefusedList) -> anyhow::Result<Verifier> {
+async fn verifier(options: &ServiceOptions, url: &str, refused: &RefusedList) -> anyhow::Result<Verifier> {
     let (id, secret) = &options.credential;
     let mut builder = Verifier::builder(&options.issuer, &options.audience)
         .authority(&options.authority, id, secret)
         .name(&options.name)
+        .public_url(url)
         .max_staleness(Duration::from_millis(options.max_staleness_ms))
         .cache_bytes(options.cache_bytes);
     if let Some(issuer) = &options.foreign_issuer {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use annul::holder::ProofKey;
 use futures::StreamExt as _;
 use scenarios::{Answer, Authority, Cli, Proxy, Service, now};
 use serde_json::{Value, json};
@@ -271,33 +272,36 @@ async fn a_file_is_revoked_whole_or_stops_at_a_named_line_and_goes_on() {
 
 #[tokio::test]
 async fn a_proof_key_is_revoked_with_every_token_that_is_bound_to_it() {
-    const STOLEN: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
-    const OTHER: &str = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg0";
+    let key = || ProofKey::generate().expect("the system has randomness");
+    let (stolen_key, other_key) = (key(), key());
+    let stolen = stolen_key.thumbprint();
     let authority = Authority::start();
     let service = Service::start(&authority, "api").await;
     let bound = async |subject: &str, confirmation: Value| {
         authority.open(json!({"subject": subject, "confirmation": confirmation})).await
     };
-    let dpop = bound("alice", json!({"jkt": STOLEN})).await;
-    let certificate = bound("alice", json!({"x5t#S256": STOLEN})).await;
-    let another = bound("alice", json!({"jkt": OTHER})).await;
+    let dpop = bound("alice", json!({"jkt": stolen})).await;
+    let certificate = bound("alice", json!({"x5t#S256": stolen})).await;
+    let another = bound("alice", json!({"jkt": other_key.thumbprint()})).await;
     let unbound = authority.login("alice", "phone").await;
     service.accepts_soon(unbound.token()).await;
-    let seen = service.answer("/check", certificate.token()).await.expect_status(200);
-    assert_eq!(seen.body["cnf"], json!({"x5t#S256": STOLEN}), "{}", seen.body);
+    let seen = service.answer("/check", certificate.token()).await.expect_status(401);
+    assert_eq!(seen.text("code"), "certificate_needed", "the certificate is not on this connection");
+    let seen = service.call_with_proof(dpop.token(), &stolen_key).await;
+    assert_eq!(seen.status, 200, "{seen:?}");
     let next = authority.next_token(dpop.sid()).await.expect_status(200);
 
-    let target = format!("confirmation:{STOLEN}");
+    let target = format!("confirmation:{stolen}");
     let revoked = authority.revoke(json!({"targets": [target], "wait": "10s"})).await;
     assert_eq!(revoked.number("sessions"), 2);
     for dead in [&dpop, &certificate, &next] {
         service.refuses_as_revoked(dead.token()).await;
         authority.next_token(dead.sid()).await.expect_status(403);
     }
-    for alive in [&another, &unbound] {
-        service.accepts(alive.token()).await;
-    }
-    for confirmation in [json!({"jkt": "short"}), json!({"jkt": format!("{STOLEN}=")}), json!({"kid": "x"}), json!("x")]
+    assert_eq!(service.call_with_proof(dpop.token(), &stolen_key).await.code, "token_revoked");
+    service.accepts(unbound.token()).await;
+    assert_eq!(service.call_with_proof(another.token(), &other_key).await.status, 200);
+    for confirmation in [json!({"jkt": "short"}), json!({"jkt": format!("{stolen}=")}), json!({"kid": "x"}), json!("x")]
     {
         let refused = authority.admin().post("/v1/sessions", json!({"subject": "bob", "confirmation": confirmation}));
         assert_eq!(refused.await.expect_status(400).text("code"), "request_invalid");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Gain, Policy, RevokedStatus};
+use super::{Gain, Policy, RevokedStatus, SenderError};
 use crate::algebra::Refusal;
 use crate::position::Position;
 use crate::token::{TokenError, VerifiedToken};
@@ -240,6 +240,8 @@ pub enum DenyReason {
     AskUnavailable,
     /// The authority was asked and does not accept the token.
     RefusedByAuthority,
+    /// Who presented the token did not show to be the one it is bound to.
+    Sender(SenderError),
     /// The application's own callback refused.
     RefusedByApplication,
 }
@@ -264,11 +266,13 @@ impl Denial {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match (&self.reason, self.revoked_status) {
+            (DenyReason::Sender(SenderError::ProofMemoryFull), _) => 503,
             (DenyReason::Revoked(_), RevokedStatus::Forbidden) | (DenyReason::RefusedByApplication, _) => 403,
             (
                 DenyReason::TokenRefused(_)
                 | DenyReason::Revoked(_)
                 | DenyReason::AuthTooOld { .. }
+                | DenyReason::Sender(_)
                 | DenyReason::RefusedByAuthority,
                 _,
             ) => 401,
@@ -287,6 +291,7 @@ impl Denial {
             DenyReason::AuthTooOld { .. } => "insufficient_user_authentication",
             DenyReason::AskUnavailable => "ask_unavailable",
             DenyReason::RefusedByAuthority => "refused_by_authority",
+            DenyReason::Sender(error) => error.code(),
             DenyReason::RefusedByApplication => "refused_by_application",
         }
     }
@@ -297,7 +302,7 @@ impl Denial {
         if self.status() == 503 { Some(RETRY_AFTER_SECONDS) } else { None }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 §3), exactly when the status is 401. A request
+    /// The value of `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1), exactly when the status is 401. A request
     /// without a token is told the scheme and nothing more.
     #[must_use]
     pub fn challenge(&self) -> Option<String> {
@@ -310,6 +315,9 @@ impl Denial {
                 "Bearer error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", max_age=\"{}\"",
                 max_age.as_secs()
             ),
+            DenyReason::Sender(error) if error.is_about_proofs() => {
+                format!("DPoP error=\"{}\", error_description=\"{}\"", error.error(), error.code())
+            }
             _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.code()),
         })
     }
@@ -339,6 +347,7 @@ impl fmt::Display for DenyReason {
             }
             Self::AskUnavailable => f.write_str("the authority had to be asked and did not answer"),
             Self::RefusedByAuthority => f.write_str("the authority does not accept the token"),
+            Self::Sender(error) => error.fmt(f),
             Self::RefusedByApplication => f.write_str("the application refused the token"),
         }
     }

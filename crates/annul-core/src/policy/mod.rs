@@ -13,10 +13,12 @@
 //! the view is.
 
 mod decision;
+mod sender;
 
 use std::time::Duration;
 
 pub use self::decision::{Answer, Authorized, Basis, Decision, Denial, DenyReason, Restamped, Unsettled, Vouched};
+pub use self::sender::SenderError;
 use crate::algebra::Refusal;
 use crate::time::{Moment, UnixSeconds};
 use crate::token::{TokenError, VerifiedToken};

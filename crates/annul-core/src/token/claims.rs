@@ -170,11 +170,16 @@ impl Claims {
 
     /// `cnf.jkt` and `cnf.x5t#S256`, as far as they are there.
     pub fn confirmations(&self) -> impl Iterator<Item = &str> {
-        let cnf = match self.members.get("cnf") {
-            Some(Item::Tree(cnf)) => Some(cnf),
-            _ => None,
-        };
-        CONFIRMATIONS.into_iter().filter_map(move |method| cnf?.get(method)?.as_str())
+        let Binding { key, certificate } = self.binding();
+        key.into_iter().chain(certificate)
+    }
+
+    /// What the token is bound to, as its `cnf` says. Other methods of confirmation are not read.
+    #[must_use]
+    pub fn binding(&self) -> Binding<'_> {
+        let Some(Item::Tree(cnf)) = self.members.get("cnf") else { return Binding::default() };
+        let [key, certificate] = CONFIRMATIONS.map(|method| cnf.get(method).and_then(Value::as_str));
+        Binding { key, certificate }
     }
 
     /// Where a claim stands that names something, under a name from configuration.
@@ -194,6 +199,15 @@ impl Claims {
     fn string(&self, claim: &str) -> Option<&str> {
         self.members.get(claim)?.as_str()
     }
+}
+
+/// What a token is bound to: whoever presents it has to show that it is in their hands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Binding<'c> {
+    /// The RFC 7638 thumbprint of a key (`cnf.jkt`, RFC 9449).
+    pub key: Option<&'c str>,
+    /// base64url of the SHA-256 of a certificate (`cnf.x5t#S256`, RFC 8705).
+    pub certificate: Option<&'c str>,
 }
 
 const CONFIRMATIONS: [&str; 2] = ["jkt", "x5t#S256"];

@@ -36,7 +36,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use algorithm::Algorithm;
-pub use claims::{Claims, MAX_NAME};
+pub use claims::{Binding, Claims, MAX_NAME};
 pub use dpop::{
     MAX_PROOF, MAX_PROOF_AGE, MAX_PROOF_AHEAD, Nonce, PROOF_ALGORITHMS, PROOF_TYP, Proof, ProofError, ProofExpect,
     access_token_hash,

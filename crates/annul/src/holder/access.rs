@@ -7,8 +7,9 @@ use reqwest::Url;
 use super::error::HolderError;
 use super::exchange::DPOP;
 use super::proof::Proofs;
-use super::token::{AccessToken, Scheme};
+use super::token::AccessToken;
 use crate::error::ConfigError;
+use crate::http::Scheme;
 
 /// Why the same request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,9 +14,11 @@ const PAUSE_WHEN_REFUSED: Duration = Duration::from_secs(10);
 /// The longest pause that an authority is granted.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The code of a refresh that came too early for an authority that takes refresh tokens only around
-/// the end of the last access token's life. It ends nothing.
+/// The code of a refresh that came too early, or too late, for an authority that takes refresh tokens only
+/// around the end of the last access token's life.
 const OUTSIDE_WINDOW: &str = "refresh_outside_window";
+/// The codes of a refresh by the wrong client or key. It ends nothing, and the right one still succeeds.
+const NOT_BY_THIS_HOLDER: [&str; 2] = ["refresh_token_other_client", "refresh_token_other_key"];
 
 /// There is no access token to give.
 #[derive(Clone, Debug)]
@@ -40,8 +42,8 @@ pub enum HolderError {
         /// What the application said.
         cause: String,
     },
-    /// The authority refuses, and not because of the refresh token: another client, scope or address
-    /// than it knows. The session is as it was; somebody has to look at the configuration.
+    /// The authority refuses, and not because of the refresh token: another client, key, scope or
+    /// address than it knows. The session is as it was; somebody has to look at the configuration.
     Refused(Box<Problem>),
     /// A token that was had because another was refused is refused as well, a few seconds later.
     /// Refreshing again would not help; the session is as it was.
@@ -76,6 +78,7 @@ impl HolderError {
         let later = matches!(problem.status, 408 | 429 | 500..) || problem.code == OUTSIDE_WINDOW;
         match problem {
             problem if later => Self::not_now(ClientError::Answered(Box::new(problem))),
+            problem if NOT_BY_THIS_HOLDER.contains(&problem.code.as_str()) => Self::Refused(Box::new(problem)),
             problem if invalid_grant => Self::MustLogIn(Box::new(problem)),
             problem => Self::Refused(Box::new(problem)),
         }
@@ -84,6 +87,17 @@ impl HolderError {
     pub(super) fn not_now(cause: ClientError) -> Self {
         let asked = if let ClientError::Answered(problem) = &cause { problem.retry_after } else { None };
         Self::NotNow { cause, after: asked.unwrap_or_default().clamp(PAUSE, LONGEST_PAUSE) }
+    }
+
+    /// What this error is once the last access token's life is over: a refresh that is outside of its window
+    /// then comes too late.
+    pub(super) fn after_the_life(self) -> Self {
+        match self {
+            Self::NotNow { cause: ClientError::Answered(problem), .. } if problem.code == OUTSIDE_WINDOW => {
+                Self::MustLogIn(problem)
+            }
+            other => other,
+        }
     }
 
     /// Whether the same refresh token may be sent again at once, and the pause that was asked for.
@@ -172,5 +186,16 @@ mod tests {
         let early = answer(400, r#"{"error":"invalid_grant","code":"refresh_outside_window"}"#);
         assert!(early.is_logged_in() && early.may_repeat().is_none(), "{early:?}");
         assert_eq!(early.stands_for(), Some(PAUSE));
+        assert!(!early.after_the_life().is_logged_in(), "too late is the end");
+        let busy = answer(503, "").after_the_life();
+        assert!(busy.is_logged_in(), "{busy:?}");
+    }
+
+    #[test]
+    fn the_wrong_client_or_key_can_be_put_right() {
+        for code in NOT_BY_THIS_HOLDER {
+            let refused = answer(400, &format!(r#"{{"error":"invalid_grant","code":"{code}"}}"#));
+            assert!(matches!(refused, HolderError::Refused(_)) && refused.is_logged_in(), "{refused:?}");
+        }
     }
 }

@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use super::access::Remedy;
 use super::error::HolderError;
 use super::proof::Proofs;
-use super::token::{AccessToken, RefreshToken, Scheme};
+use super::token::{AccessToken, RefreshToken};
 use crate::client::{Answered, AuthorityClient, Call, ClientError, Login, TokenAnswer, draw_below};
 use crate::clock;
+use crate::http::Scheme;
 
 /// How long one attempt may take. An answer that is not there by then counts as lost.
 const ATTEMPT: Duration = Duration::from_secs(3);

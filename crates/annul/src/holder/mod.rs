@@ -63,12 +63,13 @@ pub use builder::TokenHolderBuilder;
 pub use error::HolderError;
 pub use keep::{KeepError, KeepRefreshToken, Keeping, RefreshTokenFile};
 pub use proof::ProofKey;
-pub use token::{AccessToken, RefreshToken, Scheme};
+pub use token::{AccessToken, RefreshToken};
 
 use crate::client::ClientError;
 use crate::clock;
 use crate::error::ConfigError;
 use crate::flights::{Asker, Flights};
+pub use crate::http::Scheme;
 use crate::sync::{Arc, Mutex};
 
 use access::Remedy;

@@ -216,7 +216,7 @@ fn sha256(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::holder::token::Scheme;
+    use crate::http::Scheme;
 
     fn claims(proof: &HeaderValue) -> Value {
         let payload = proof.to_str().unwrap().split('.').nth(1).unwrap();

@@ -155,6 +155,8 @@ impl Standing {
     /// The refresh failed at `now`: what those on board are answered. A token that is still good is.
     pub(super) fn failed(&mut self, error: HolderError, now: Monotonic) -> Result<AccessToken, HolderError> {
         self.is_ahead = false;
+        let is_over = self.access.as_ref().is_some_and(|held| now >= held.ends);
+        let error = if is_over { error.after_the_life() } else { error };
         let until = error.stands_for().map(|pause| now.plus(pause));
         self.trouble = Some(Trouble { error: error.clone(), until });
         self.settled(now).unwrap_or(Err(error))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::http::Scheme;
 use crate::sync::Arc;
 
 /// A refresh token. Whoever has it has the session, so its `Debug` does not show it.
@@ -48,15 +49,6 @@ pub struct AccessToken {
     scheme: Scheme,
 }
 
-/// How a token is presented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Whoever has it may use it (RFC 6750).
-    Bearer,
-    /// Only with a proof by the key it is bound to (RFC 9449).
-    DPoP,
-}
-
 impl AccessToken {
     pub(super) fn new(text: &str, scheme: Scheme) -> Self {
         Self { text: text.into(), scheme }
@@ -78,21 +70,5 @@ impl AccessToken {
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken").field("scheme", &self.scheme).finish_non_exhaustive()
-    }
-}
-
-impl Scheme {
-    /// The scheme's name in `Authorization` and `token_type`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer",
-            Self::DPoP => "DPoP",
-        }
-    }
-
-    /// The scheme of a `token_type`, which has no case (RFC 6749 §5.1).
-    pub(super) fn of(token_type: &str) -> Option<Self> {
-        [Self::Bearer, Self::DPoP].into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(token_type))
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod holding;
 mod layer;
 mod relay;
+mod senders;
 mod starting;
 mod stub;
 mod tokens;

@@ -78,11 +78,13 @@ pub(crate) struct Token<'a> {
     pub(crate) jti: &'a str,
     pub(crate) life: u64,
     pub(crate) audience: &'a str,
+    /// What it is bound to, `null` for nothing.
+    pub(crate) cnf: Value,
 }
 
 impl Default for Token<'_> {
     fn default() -> Self {
-        Self { subject: "alice", jti: "t1", life: 300, audience: AUDIENCE }
+        Self { subject: "alice", jti: "t1", life: 300, audience: AUDIENCE, cnf: Value::Null }
     }
 }
 
@@ -163,11 +165,14 @@ impl Stub {
     fn unsigned(&self, token: &Token<'_>, header: &Value) -> String {
         let feed = self.shared.feed.lock().unwrap();
         let now = unix();
-        let claims = json!({
+        let mut claims = json!({
             "iss": ISSUER, "aud": token.audience, "sub": token.subject, "jti": token.jti, "client_id": "web",
             "sid": format!("s-{}", token.subject), "grp": 1, "iat": now, "auth_time": now, "exp": now + token.life,
             "lpos": feed.log.point().at.to_string(),
         });
+        if !token.cnf.is_null() {
+            claims["cnf"] = token.cnf.clone();
+        }
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap());
         format!("{}.{}", part(header), part(&claims))
     }

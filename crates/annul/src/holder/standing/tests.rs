@@ -1,6 +1,6 @@
 use super::*;
 use crate::client::{ClientError, Problem};
-use crate::holder::token::Scheme;
+use crate::http::Scheme;
 
 const LIFE: u64 = 300;
 
@@ -137,4 +137,18 @@ fn a_refused_token_is_replaced_once() {
     assert_eq!(text(standing.need(at(8))), "a2", "the token stays in use");
     standing.refuse(&token("a2"), at(16)).unwrap();
     assert_eq!(text(standing.need(at(16))), "now", "a later refusal is another matter");
+}
+
+#[test]
+fn a_refresh_outside_its_window_is_early_while_the_token_lives_and_late_after() {
+    let outside = || {
+        let body = br#"{"error":"invalid_grant","code":"refresh_outside_window"}"#;
+        HolderError::of(Problem::read(400, body, None))
+    };
+    let mut standing = holding();
+    assert_eq!(standing.failed(outside(), at(250)).unwrap(), token("a1"));
+    assert_eq!(text(standing.need(at(251))), "soon a1");
+    assert!(!standing.failed(outside(), at(299)).unwrap_err().is_logged_in());
+    let mut unknown = resumed();
+    assert!(unknown.failed(outside(), at(0)).unwrap_err().is_logged_in(), "the last token may still live");
 }

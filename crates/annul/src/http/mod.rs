@@ -1,25 +1,31 @@
-//! From headers to a credential, and from a denial to an answer: RFC 6750, RFC 9470, RFC 9110.
+//! From headers to a credential, and from a denial to an answer: RFC 6750, RFC 9449, RFC 9470, RFC 9110.
 //!
 //! | situation                                   | status | `WWW-Authenticate`                    |
 //! |---------------------------------------------|--------|---------------------------------------|
-//! | no bearer token                             | 401    | the scheme alone, no `error`          |
+//! | no access token                             | 401    | the scheme alone, no `error`          |
 //! | two credentials, or a broken one            | 400    | `error="invalid_request"`             |
 //! | expired, forged, revoked, for someone else  | 401    | `error="invalid_token"`               |
 //! | authenticated too long ago                  | 401    | `error="insufficient_user_authentication"` |
+//! | bound to a key, and no good proof of it     | 401    | `DPoP`, its `error`, `algs`           |
 //! | refused by the application                  | 403    | none                                  |
 //! | lacks a scope                               | 403    | `error="insufficient_scope"`          |
 //! | this process cannot tell                    | 503    | none, but `Retry-After`               |
 //!
 //! A token in the query is not looked at: URLs end up in logs. Every answer is `no-store`.
 
-use std::fmt;
+mod credential;
 
 use annul_core::TokenError;
-use annul_core::policy::{Authorized, Denial, DenyReason};
+use annul_core::policy::{Authorized, Denial, DenyReason, SenderError};
+use annul_core::token::PROOF_ALGORITHMS;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
+
+pub use credential::{CredentialError, Scheme, bearer, credential};
+
+pub use crate::sender::{PeerCertificate, Presented};
 
 /// The response header with the token that a client goes on with in place of its own: the same `jti`,
 /// session, `auth_time` and `exp`, with a new date and position. A browser's script of another origin
@@ -48,71 +54,15 @@ pub enum Explain {
     Fully,
 }
 
-/// Why a request has no usable bearer token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialError {
-    /// No `Authorization`, or one of another scheme.
-    Missing,
-    /// More than one `Authorization`, or more than one credential in it.
-    Ambiguous,
-    /// The scheme is `Bearer` and what follows is not a token.
-    Malformed,
-}
-
-impl CredentialError {
-    /// A stable name for programs.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Missing => "token_missing",
-            Self::Ambiguous => "credentials_ambiguous",
-            Self::Malformed => "credentials_malformed",
-        }
-    }
-}
-
-impl fmt::Display for CredentialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "the request has no bearer token",
-            Self::Ambiguous => "the request has more than one credential",
-            Self::Malformed => "the Authorization header does not hold one bearer token",
-        })
-    }
-}
-
-impl std::error::Error for CredentialError {}
-
-/// The one bearer token of a request, still unread.
-pub fn bearer(headers: &HeaderMap) -> Result<&str, CredentialError> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = all.next() else { return Err(CredentialError::Missing) };
-    if all.next().is_some() {
-        return Err(CredentialError::Ambiguous);
-    }
-    let value = value.to_str().map_err(|_| CredentialError::Malformed)?;
-    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(CredentialError::Missing);
-    }
-    let token = rest.trim_matches(' ');
-    if token.contains([' ', ',']) {
-        return Err(CredentialError::Ambiguous);
-    }
-    let form = token.trim_end_matches('=');
-    if form.is_empty() || !form.bytes().all(is_token68) {
-        return Err(CredentialError::Malformed);
-    }
-    Ok(token)
-}
-
-const fn is_token68(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-}
-
-/// The answer to a request whose token was denied.
+/// The answer to a request whose bearer token was denied.
 #[must_use]
 pub fn answer(denial: &Denial, explain: Explain) -> Response<Bytes> {
+    answer_by(Scheme::Bearer, denial, explain)
+}
+
+/// The answer to a request whose token came by `scheme` and was denied: it is challenged by the same.
+#[must_use]
+pub fn answer_by(scheme: Scheme, denial: &Denial, explain: Explain) -> Response<Bytes> {
     let code = match explain {
         Explain::Fully => denial.code(),
         Explain::Discreetly => discreet_code(denial.reason()),
@@ -122,7 +72,7 @@ pub fn answer(denial: &Denial, explain: Explain) -> Response<Bytes> {
     let mut answer = plain_answer(status, error, description, code);
     let headers = answer.headers_mut();
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(WWW_AUTHENTICATE, challenge(denial.reason(), error, description));
+        headers.insert(WWW_AUTHENTICATE, challenge(scheme, denial.reason(), error, description));
     }
     if let Some(seconds) = denial.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -130,7 +80,15 @@ pub fn answer(denial: &Denial, explain: Explain) -> Response<Bytes> {
     answer
 }
 
-/// The answer to a request without one usable bearer token.
+/// Adds to a 401 without a challenge of its own for proofs that they are taken here, and by which algorithms.
+pub(crate) fn offer_proofs(answer: &mut Response<Bytes>) {
+    if answer.status() == StatusCode::UNAUTHORIZED {
+        let offer = HeaderValue::from_str(&format!("DPoP {}", algorithms()));
+        answer.headers_mut().extend(offer.ok().map(|offer| (WWW_AUTHENTICATE, offer)));
+    }
+}
+
+/// The answer to a request without one usable access token.
 #[must_use]
 pub fn answer_without_credential(error: CredentialError) -> Response<Bytes> {
     let (status, challenge) = match error {
@@ -140,7 +98,7 @@ pub fn answer_without_credential(error: CredentialError) -> Response<Bytes> {
         }
     };
     let name = if error == CredentialError::Missing { "token_missing" } else { "invalid_request" };
-    let mut answer = plain_answer(status, name, "The request must carry one bearer token", error.code());
+    let mut answer = plain_answer(status, name, "The request must carry one access token", error.code());
     answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     answer
 }
@@ -188,12 +146,18 @@ fn plain_answer(
 /// `error` and `error_description` for people: constants, so nothing of a token can reach a header.
 fn wording(reason: &DenyReason) -> (&'static str, &'static str) {
     match reason {
-        DenyReason::TokenRefused(TokenError::Missing) => ("token_missing", "The request must carry one bearer token"),
+        DenyReason::TokenRefused(TokenError::Missing) => ("token_missing", "The request must carry one access token"),
         DenyReason::AuthTooOld { .. } => {
             ("insufficient_user_authentication", "A more recent authentication is required")
         }
         DenyReason::RefusedByApplication => ("access_denied", "The request is not allowed"),
-        DenyReason::Stale { .. } | DenyReason::Undecidable(_) | DenyReason::AskUnavailable => {
+        DenyReason::Sender(error) if error.is_about_proofs() => {
+            (error.error(), "The request must prove the key that the access token is bound to")
+        }
+        DenyReason::Stale { .. }
+        | DenyReason::Undecidable(_)
+        | DenyReason::AskUnavailable
+        | DenyReason::Sender(SenderError::ProofMemoryFull) => {
             ("temporarily_unavailable", "Whether the access token is valid cannot be told at the moment")
         }
         _ => ("invalid_token", "The access token is not valid or no longer valid"),
@@ -206,21 +170,36 @@ fn discreet_code(reason: &DenyReason) -> &'static str {
         DenyReason::TokenRefused(error) if error.code() == "token_expired" => "token_expired",
         DenyReason::Revoked(_) | DenyReason::TokenRefused(TokenError::KeyKilled) => "token_revoked",
         DenyReason::AuthTooOld { .. } => "insufficient_user_authentication",
+        // It is the client's to mend, and says nothing of the token.
+        DenyReason::Sender(error) => error.code(),
         DenyReason::RefusedByApplication => "access_denied",
         DenyReason::Stale { .. } | DenyReason::Undecidable(_) | DenyReason::AskUnavailable => "view_unavailable",
         _ => "token_invalid",
     }
 }
 
-fn challenge(reason: &DenyReason, error: &str, description: &str) -> HeaderValue {
-    let text = match reason {
-        DenyReason::TokenRefused(TokenError::Missing) => "Bearer".to_owned(),
-        DenyReason::AuthTooOld { max_age } => {
-            format!("Bearer error=\"{error}\", error_description=\"{description}\", max_age=\"{}\"", max_age.as_secs())
-        }
-        _ => format!("Bearer error=\"{error}\", error_description=\"{description}\""),
+fn challenge(scheme: Scheme, reason: &DenyReason, error: &str, description: &str) -> HeaderValue {
+    let scheme = match reason {
+        DenyReason::Sender(error) if error.is_about_proofs() => Scheme::DPoP,
+        _ => scheme,
     };
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Bearer"))
+    let mut parameters = match reason {
+        DenyReason::TokenRefused(TokenError::Missing) => Vec::new(),
+        _ => vec![format!("error=\"{error}\""), format!("error_description=\"{description}\"")],
+    };
+    if let DenyReason::AuthTooOld { max_age } = reason {
+        parameters.push(format!("max_age=\"{}\"", max_age.as_secs()));
+    }
+    if scheme == Scheme::DPoP {
+        parameters.push(algorithms());
+    }
+    let text = format!("{} {}", scheme.name(), parameters.join(", "));
+    HeaderValue::from_str(text.trim_end()).unwrap_or(HeaderValue::from_static("Bearer"))
+}
+
+/// The parameter of a challenge that names the algorithms of accepted proofs (RFC 9449 §7.1).
+fn algorithms() -> String {
+    format!("algs=\"{}\"", PROOF_ALGORITHMS.map(annul_core::token::Algorithm::name).join(" "))
 }
 
 #[derive(Serialize)]
@@ -238,45 +217,41 @@ mod tests {
 
     use super::*;
 
-    fn headers(values: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    #[test]
+    fn b_2_a_request_without_one_token_is_told_the_scheme_or_that_it_is_broken() {
+        for (error, status, challenge) in [
+            (CredentialError::Missing, 401, "Bearer"),
+            (CredentialError::Ambiguous, 400, "Bearer error=\"invalid_request\""),
+            (CredentialError::Malformed, 400, "Bearer error=\"invalid_request\""),
+        ] {
+            let answer = answer_without_credential(error);
+            assert_eq!(answer.status().as_u16(), status);
+            assert_eq!(answer.headers()[WWW_AUTHENTICATE], challenge);
         }
-        headers
     }
 
     #[test]
-    fn b_1_the_scheme_has_no_case() {
-        for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c", "bEaReR   a.b.c", "Bearer a.b.c "] {
-            assert_eq!(bearer(&headers(&[value])), Ok("a.b.c"), "{value}");
-        }
-        assert_eq!(bearer(&headers(&["Bearer YQ=="])), Ok("YQ=="));
-    }
+    fn dp_3_a_refusal_is_challenged_by_the_scheme_it_came_by_or_lacked() {
+        let policy = Policy::verify_only();
+        let challenge = |scheme, reason| {
+            let answer = answer_by(scheme, &policy.denial(reason), Explain::Discreetly);
+            assert_eq!(answer.status(), 401);
+            answer.headers()[WWW_AUTHENTICATE].to_str().unwrap().to_owned()
+        };
+        let algs = "algs=\"ES256 EdDSA ES384 ES512 PS256 PS384 PS512\"";
+        let revoked = challenge(Scheme::DPoP, DenyReason::Revoked(None));
+        assert!(revoked.starts_with("DPoP error=\"invalid_token\"") && revoked.ends_with(algs), "{revoked}");
+        let needed = challenge(Scheme::Bearer, DenyReason::Sender(SenderError::ProofNeeded));
+        assert!(needed.starts_with("DPoP error=\"invalid_token\"") && needed.ends_with(algs), "{needed}");
+        let repeated = challenge(Scheme::DPoP, DenyReason::Sender(SenderError::ProofRepeated));
+        assert!(repeated.starts_with("DPoP error=\"invalid_dpop_proof\""), "{repeated}");
+        let other = challenge(Scheme::Bearer, DenyReason::Sender(SenderError::OtherCertificate));
+        assert!(other.starts_with("Bearer error=\"invalid_token\"") && !other.contains("algs"), "{other}");
 
-    #[test]
-    fn b_2_no_bearer_token_is_missing_and_not_an_error() {
-        for values in [&[][..], &["Basic YTpi"], &["Bearerx a.b.c"], &[""]] {
-            assert_eq!(bearer(&headers(values)), Err(CredentialError::Missing), "{values:?}");
-        }
-        let answer = answer_without_credential(CredentialError::Missing);
-        assert_eq!(answer.status(), 401);
-        assert_eq!(answer.headers()[WWW_AUTHENTICATE], "Bearer");
-    }
-
-    #[test]
-    fn b_5_two_credentials_are_a_bad_request() {
-        for values in
-            [&["Bearer a", "Bearer b"][..], &["Bearer a", "Basic b"], &["Bearer a b"], &["Bearer a, Bearer b"]]
-        {
-            assert_eq!(bearer(&headers(values)), Err(CredentialError::Ambiguous), "{values:?}");
-        }
-        for value in ["Bearer", "Bearer ", "Bearer ==", "Bearer a\"b", "Bearer \u{fc}", "Bearer a=b"] {
-            assert_eq!(bearer(&headers(&[value])), Err(CredentialError::Malformed), "{value}");
-        }
-        let answer = answer_without_credential(CredentialError::Ambiguous);
-        assert_eq!(answer.status(), 400);
-        assert_eq!(answer.headers()[WWW_AUTHENTICATE], "Bearer error=\"invalid_request\"");
+        let mut missing = answer_without_credential(CredentialError::Missing);
+        offer_proofs(&mut missing);
+        let offered: Vec<_> = missing.headers().get_all(WWW_AUTHENTICATE).iter().collect();
+        assert_eq!(offered, ["Bearer", &format!("DPoP {algs}")], "no error code without a token");
     }
 
     #[test]
