@@ -18,7 +18,7 @@ use annul_core::token::opaque::is_reference;
 use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
 
 use crate::ask::{Asking, Question};
-use crate::sender::{Presented, Shown};
+use crate::sender::{Presentation, Presented, Shown};
 use crate::verifier::Verifier;
 use crate::watch::Watch;
 use crate::{clock, metrics};
@@ -70,20 +70,18 @@ impl Route {
         let (decision, shown) = match self.verifier.verify(token, moment.wall) {
             Ok(verified) => self.decide_here(verified, presented, moment),
             Err(error) => match self.beyond_this_process(token, &error, moment) {
-                Some(Ok(introspectable)) => match self.sender_of_unverified(presented, moment) {
-                    Ok(shown) => {
-                        metrics::decided("ask", "asked");
-                        return Outcome::Ask(self.ask(token, About::Introspectable(Box::new(introspectable)), shown));
-                    }
-                    Err(denied) => (denied, Shown::NOTHING),
-                },
+                Some(Ok(introspectable)) => {
+                    metrics::decided("ask", "asked");
+                    let about = About::Introspectable(Box::new((introspectable, presented.until_answered())));
+                    return Outcome::Ask(self.ask(token, about));
+                }
                 Some(Err(error)) => (self.refuse(token, error, moment), Shown::NOTHING),
                 None => (self.refuse(token, error, moment), Shown::NOTHING),
             },
         };
         count(&decision);
         match decision {
-            Decision::Ask(unsettled) => Outcome::Ask(self.ask(token, About::Verified(unsettled), shown)),
+            Decision::Ask(unsettled) => Outcome::Ask(self.ask(token, About::Verified(unsettled, shown))),
             decided => Outcome::Decided(decided),
         }
     }
@@ -141,15 +139,6 @@ impl Route {
         }
     }
 
-    /// Whether the sender is the one that a token names which only the authority can verify. Nothing of it is
-    /// believed until it has been.
-    fn sender_of_unverified(&self, presented: &Presented<'_>, moment: Moment) -> Result<Shown, Decision> {
-        let unverified =
-            UnverifiedToken::parse(presented.token()).map_err(|error| self.refuse(presented.token(), error, moment))?;
-        let judged = self.verifier.senders().judge(presented, unverified.claims(), moment.wall);
-        judged.map_err(|error| self.not_the_sender(error))
-    }
-
     fn not_the_sender(&self, error: SenderError) -> Decision {
         Decision::Deny(self.policy.denial(DenyReason::Sender(error)))
     }
@@ -174,12 +163,12 @@ impl Route {
         asks.then(|| self.verifier.introspectable(token, moment.wall))
     }
 
-    fn ask(&self, token: &str, about: About, shown: Shown) -> AskFuture {
+    fn ask(&self, token: &str, about: About) -> AskFuture {
         let question = match &about {
-            About::Verified(unsettled) if unsettled.gains_by_restamp() => Question::Restamp(token.into()),
-            About::Verified(_) | About::Introspectable(_) => Question::Verdict(token.into()),
+            About::Verified(unsettled, _) if unsettled.gains_by_restamp() => Question::Restamp(token.into()),
+            About::Verified(..) | About::Introspectable(_) => Question::Verdict(token.into()),
         };
-        AskFuture { asking: self.verifier.asks().ask(question), about: Some((about, shown)), route: self.clone() }
+        AskFuture { asking: self.verifier.asks().ask(question), about: Some(about), route: self.clone() }
     }
 }
 
@@ -195,33 +184,48 @@ fn issuer_of(token: &str, error: &TokenError) -> String {
 #[must_use = "nothing is decided until it is awaited"]
 pub struct AskFuture {
     asking: Asking,
-    about: Option<(About, Shown)>,
+    about: Option<About>,
     route: Route,
 }
 
 /// What was asked about.
 enum About {
-    Verified(Unsettled),
-    Introspectable(Box<Introspectable>),
+    /// A token that was verified, and the proof to spend when it is good.
+    Verified(Unsettled, Shown),
+    /// A token of which nothing is believed until the answer is here, and how it was presented.
+    Introspectable(Box<(Introspectable, Presentation)>),
 }
 
 impl AskFuture {
+    /// Decides by the answer, and for whom the token is bound to.
     fn settle(&self, about: About, answer: Answer) -> Decision {
-        match about {
-            About::Verified(unsettled) => {
-                let answer = self.and_the_view(answer, unsettled.token());
-                unsettled.settle(answer)
+        let senders = self.route.verifier.senders();
+        let (decision, shown) = match about {
+            About::Verified(unsettled, shown) => (self.settle_verified(unsettled, answer), Ok(shown)),
+            About::Introspectable(about) => {
+                let (token, presentation) = *about;
+                let decision = self.believe(&token, answer);
+                let shown = match &decision {
+                    Decision::Allow(authorized) => {
+                        senders.judge(&presentation.presented(), authorized.token().claims(), clock::now().wall)
+                    }
+                    _ => Ok(Shown::NOTHING),
+                };
+                (decision, shown)
             }
-            About::Introspectable(token) => self.believe(&token, answer),
+        };
+        match decision {
+            Decision::Allow(authorized) => match shown.and_then(|shown| senders.spend(shown, clock::now().wall)) {
+                Ok(()) => Decision::Allow(authorized),
+                Err(error) => self.route.not_the_sender(error),
+            },
+            refused => refused,
         }
     }
 
-    /// Lets the token in if the proof that came with it was not used meanwhile.
-    fn spend_on(&self, authorized: Authorized, shown: Shown) -> Decision {
-        match self.route.verifier.senders().spend(shown, clock::now().wall) {
-            Ok(()) => Decision::Allow(authorized),
-            Err(error) => self.route.not_the_sender(error),
-        }
+    fn settle_verified(&self, unsettled: Unsettled, answer: Answer) -> Decision {
+        let answer = self.and_the_view(answer, unsettled.token());
+        unsettled.settle(answer)
     }
 
     /// Decides about a token that the authority alone could verify.
@@ -238,7 +242,7 @@ impl AskFuture {
         let moment = clock::now();
         match token.on_the_word_of(key_id, claims.as_ref(), moment.wall) {
             Ok(verified) => match policy.decide(self.route.verifier.view().check(verified, moment), moment) {
-                Decision::Ask(unsettled) => self.settle(About::Verified(unsettled), answer),
+                Decision::Ask(unsettled) => self.settle_verified(unsettled, answer),
                 decided => decided,
             },
             Err(error) => deny(DenyReason::TokenRefused(error)),
@@ -276,12 +280,8 @@ impl Future for AskFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
         let answer = ready!(Pin::new(&mut self.asking).poll(context));
-        let (about, shown) = self.about.take().expect("a future is not polled after it was ready");
-        let decision = match self.settle(about, answer) {
-            Decision::Allow(authorized) => self.spend_on(authorized, shown),
-            refused => refused,
-        };
-        let decision = self.route.verifier.last_word(decision);
+        let about = self.about.take().expect("a future is not polled after it was ready");
+        let decision = self.route.verifier.last_word(self.settle(about, answer));
         count(&decision);
         Poll::Ready(decision)
     }

@@ -110,7 +110,8 @@ impl TokenHolderBuilder {
     /// refresh token could not be kept: the session is then open and of no use. For the others see
     /// [`HolderError`].
     pub async fn log_in(self, login: &Login) -> Result<TokenHolder, HolderError> {
-        let client_id = self.public_id.clone();
+        // The built-in client need not be named.
+        let client_id = self.public_id.clone().filter(|id| id != BUILT_IN_CLIENT);
         let parts = self.build()?;
         let login = Login { refresh_token: true, client_id, ..login.clone() };
         let granted = parts.exchange.log_in(&login).await?;

@@ -80,6 +80,19 @@ impl<'r> Presented<'r> {
         Self { certificate, ..self }
     }
 
+    /// The same for later, when the request is gone.
+    pub(crate) fn until_answered(&self) -> Presentation {
+        let way = match self.way {
+            Way::Bearer => KeptWay::Bearer,
+            Way::Elsewhere => KeptWay::Elsewhere,
+            Way::WithProof { method, path, headers } => {
+                let proofs = headers.get_all(DPOP).iter().map(|proof| (DPOP, proof.clone())).collect();
+                KeptWay::WithProof { method: method.clone(), path: path.into(), proofs }
+            }
+        };
+        Presentation { token: self.token.into(), way, certificate: self.certificate.cloned() }
+    }
+
     /// The token, still unread.
     #[must_use]
     pub const fn token(&self) -> &'r str {
@@ -93,6 +106,30 @@ impl<'r> Presented<'r> {
             Way::Bearer | Way::Elsewhere => Scheme::Bearer,
             Way::WithProof { .. } => Scheme::DPoP,
         }
+    }
+}
+
+/// What was [`Presented`], kept while the authority is asked.
+pub(crate) struct Presentation {
+    token: Box<str>,
+    way: KeptWay,
+    certificate: Option<PeerCertificate>,
+}
+
+enum KeptWay {
+    Bearer,
+    WithProof { method: Method, path: Box<str>, proofs: HeaderMap },
+    Elsewhere,
+}
+
+impl Presentation {
+    pub(crate) fn presented(&self) -> Presented<'_> {
+        let way = match &self.way {
+            KeptWay::Bearer => Way::Bearer,
+            KeptWay::Elsewhere => Way::Elsewhere,
+            KeptWay::WithProof { method, path, proofs } => Way::WithProof { method, path, headers: proofs },
+        };
+        Presented { token: &self.token, way, certificate: self.certificate.as_ref() }
     }
 }
 

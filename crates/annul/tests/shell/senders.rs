@@ -138,7 +138,7 @@ async fn a_token_for_the_authority_alone_to_verify_is_bound_all_the_same() {
     let token = stub.secret_token(&Token { cnf: json!({ "jkt": key.thumbprint() }), ..Token::default() });
     stub.answer_asks(json!({"verdict": "active", "position": "1:2", "key": "a-key"}));
     assert_eq!(told(send(&app, &format!("Bearer {token}"), None).await).await.1, "proof_needed");
-    assert_eq!(stub.asks(), 0);
+    assert_eq!(stub.asks(), 1, "what it is bound to is believed once the authority has verified it");
     let once = proof(&key, &token);
     assert_eq!(send(&app, &format!("DPoP {token}"), Some(&once)).await.status(), 200);
     assert_eq!(told(send(&app, &format!("DPoP {token}"), Some(&once)).await).await.1, "proof_repeated");
