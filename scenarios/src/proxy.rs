@@ -13,6 +13,8 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Whole,
+    /// What is asked goes through, and no answer comes back.
+    Unanswered,
     Silent,
     Cut,
 }
@@ -58,6 +60,11 @@ impl Proxy {
         self.wire.send_replace(Wire::Cut);
     }
 
+    /// Forwards what is asked and keeps the answers: what is behind does its work, and nobody hears of it.
+    pub fn keep_answers(&self) {
+        self.wire.send_replace(Wire::Unanswered);
+    }
+
     /// Keeps every connection and forwards nothing: what is behind cannot be told from slow.
     pub fn silence(&self) {
         self.wire.send_replace(Wire::Silent);
@@ -94,14 +101,21 @@ async fn forward(mut inward: TcpStream, to: SocketAddr, mut wire: watch::Receive
         return;
     }
     let Ok(mut outward) = TcpStream::connect(to).await else { return };
-    let mut copying = pin!(tokio::io::copy_bidirectional(&mut inward, &mut outward));
+    let ((mut asked, mut told), (mut answers, mut does)) = (inward.split(), outward.split());
+    let mut asking = pin!(tokio::io::copy(&mut asked, &mut does));
+    let mut answering = pin!(tokio::io::copy(&mut answers, &mut told));
     loop {
         let state = *wire.borrow_and_update();
         let changed = match state {
             Wire::Cut => return,
             Wire::Silent => wire.changed().await,
+            Wire::Unanswered => tokio::select! {
+                _ = &mut asking => return,
+                changed = wire.changed() => changed,
+            },
             Wire::Whole => tokio::select! {
-                _ = &mut copying => return,
+                _ = &mut asking => return,
+                _ = &mut answering => return,
                 changed = wire.changed() => changed,
             },
         };

@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use crate::support::{Proofs, eventually};
 
 /// A wall clock that can be set from outside; the other clocks go on as they are.
-struct FakeClock {
+pub(crate) struct FakeClock {
     folder: TempDir,
     library: PathBuf,
 }
 
 impl FakeClock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib can be listed").map_while(Result::ok);
         let library = folders
             .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
@@ -33,7 +33,7 @@ impl FakeClock {
     }
 
     /// Sets it to this many seconds from the true time.
-    fn set(&self, seconds: i64) {
+    pub(crate) fn set(&self, seconds: i64) {
         // Renamed into place: a process that reads meanwhile sees the old offset or the new one.
         let next = self.folder.path().join("next");
         std::fs::write(&next, format!("{seconds:+}\n")).expect("write the offset");
@@ -41,7 +41,7 @@ impl FakeClock {
     }
 
     /// What a process that lives by this clock needs in its environment.
-    fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         [
             ("LD_PRELOAD", text(&self.library)),

@@ -6,6 +6,7 @@
 
 mod clock;
 mod disk;
+mod holder;
 mod input;
 mod refresh;
 mod secrets;
