@@ -1,3 +1,5 @@
+//! What a sender has to show, refusal by refusal.
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What follows from where a holder stands, step by step.
+
 use super::*;
 use crate::client::{ClientError, Problem};
 use crate::http::Scheme;
