@@ -55,7 +55,7 @@ async fn rt_6_the_database_alone_gives_no_refresh_token() {
             assert_eq!(opened(&key, &name, sealed), None, "something in the database opens a successor");
         }
         // The spent token does, so what was tried above was tried rightly.
-        let spent = tokens.iter().map(|token| parts(token)).find(|(spent, _)| {
+        let spent = tokens.iter().map(parts).find(|(spent, _)| {
             let (of, at) = spent.split_at(16);
             of == &name[..16] && at == (generation - 1).to_be_bytes()
         });

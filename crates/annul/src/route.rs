@@ -11,7 +11,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use annul_core::feed::report::RouteCounts;
-use annul_core::policy::{Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, SenderError, Unsettled, Vouched};
+use annul_core::policy::{
+    Answer, Authorized, Consults, Decision, DenyReason, OnStale, Policy, SenderError, Unsettled, Vouched,
+};
 use annul_core::time::Moment;
 use annul_core::token::Introspectable;
 use annul_core::token::opaque::is_reference;

@@ -1,11 +1,11 @@
 //! Secrets: handed out once, and found in no log and in no file.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use scenarios::{Authority, Launch, Secrets, Service};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use scenarios::{Answer, Authority, Client, Launch, Secrets, Service};
 use serde_json::json;
 
-use crate::support::{annul, run};
+use crate::support::{BOUND, annul, run};
 
 /// How private keys begin in PKCS #8: what follows the prefix is an octet string, the private part.
 /// A public key has the same algorithm and then a bit string.
@@ -113,6 +113,19 @@ async fn no_secret_is_in_a_log_or_a_data_file() {
     service.refuses_as_revoked(alice.token()).await;
     let left = authority.logout(next.token(), json!({"scope": "local"})).await;
     assert_eq!(left.status, 200, "{}", left.body);
+    // Refresh tokens: the spent, the current and the repeated one, and one that is none.
+    for _ in 0..3 {
+        let opened = client.post("/v1/sessions", json!({"subject": "dora", "refresh_token": true})).await;
+        let token = opened.expect_status(201).text("refresh_token").to_owned();
+        secrets.add("a refresh token", &token);
+        secrets.add("the secret in it", &URL_SAFE_NO_PAD.decode(&token[9..100]).expect("base64url")[20..52]);
+        for _ in 0..2 {
+            let answer = refresh(&client, &token).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            secrets.add("its successor", answer.text("refresh_token"));
+        }
+        refresh(&client, &format!("{}~", &token[..token.len() - 1])).await.expect_status(400);
+    }
     let wrong = scenarios::Client::new(authority.url(), client.id(), "a-secret-that-is-wrong");
     secrets.add("a wrong client secret", wrong.secret());
     wrong.get("/v1/keys").await.expect_status(401);
@@ -141,4 +154,11 @@ async fn no_secret_is_in_a_log_or_a_data_file() {
     all("after a good end", &authority);
     let said = std::fs::read_to_string(log("authority")).expect("the log is text");
     assert!(said.lines().count() > 20, "the log at debug says next to nothing: {said}");
+}
+
+async fn refresh(client: &Client, token: &str) -> Answer {
+    let http = reqwest::Client::builder().timeout(BOUND).build().expect("a client needs nothing from outside");
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+    let request = http.post(format!("{}/oauth2/token", client.url())).basic_auth(client.id(), Some(client.secret()));
+    Answer::of(request.form(&form).send().await.expect("the authority answers")).await
 }

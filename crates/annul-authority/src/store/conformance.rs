@@ -9,6 +9,7 @@
 mod credentials;
 mod devices;
 mod entries;
+mod families;
 mod groups;
 mod lifts;
 mod log;
@@ -33,8 +34,8 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 
 pub use self::{
-    credentials::*, devices::*, entries::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, once::*, races::*,
-    refresh::*, schedules::*, sessions::*, subjects::*, until::*,
+    credentials::*, devices::*, entries::*, families::*, groups::*, lifts::*, log::*, lookup_ids::*, names::*, once::*,
+    races::*, refresh::*, schedules::*, sessions::*, subjects::*, until::*,
 };
 use super::{Appended, Genesis, Issuing, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
