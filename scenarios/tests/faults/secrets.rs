@@ -126,7 +126,7 @@ async fn no_secret_is_in_a_log_or_a_data_file() {
         }
         refresh(&client, &format!("{}~", &token[..token.len() - 1])).await.expect_status(400);
     }
-    let wrong = scenarios::Client::new(authority.url(), client.id(), "a-secret-that-is-wrong");
+    let wrong = Client::new(authority.url(), client.id(), "a-secret-that-is-wrong");
     secrets.add("a wrong client secret", wrong.secret());
     wrong.get("/v1/keys").await.expect_status(401);
     admin.post("/v1/keys/rotate", json!({})).await;
