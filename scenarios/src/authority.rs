@@ -140,6 +140,16 @@ impl Authority {
         self.open(json!({"subject": subject, "device": {"id": device}})).await
     }
 
+    /// Opens a session with a refresh token and returns the token answer.
+    pub async fn login_to_refresh(&self, subject: &str, device: &str) -> Answer {
+        self.open(json!({"subject": subject, "device": {"id": device}, "refresh_token": true})).await
+    }
+
+    /// Opens a session whose access token is itself what the next one is given for.
+    pub async fn login_to_exchange(&self, subject: &str, device: &str) -> Answer {
+        self.open(json!({"subject": subject, "device": {"id": device}, "exchange": true})).await
+    }
+
     /// Opens a session as described.
     pub async fn open(&self, session: Value) -> Answer {
         self.admin.post("/v1/sessions", session).await.expect_status(201)
@@ -165,6 +175,26 @@ impl Authority {
     /// The body at `path` as text.
     pub async fn text(&self, path: &str) -> String {
         self.admin.text(path).await
+    }
+
+    /// The sum of what its metric of this name counts, over those series whose labels are as wanted.
+    pub async fn counted(&self, name: &str, wanted: impl Fn(&str) -> bool) -> u64 {
+        let text = self.text("/metrics").await;
+        let series = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+        series.filter(|(labels, _)| wanted(labels)).filter_map(|(_, value)| value.parse::<u64>().ok()).sum()
+    }
+
+    /// The events of this action in its audit, oldest first.
+    pub async fn audited(&self, action: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = self.admin.get(&format!("/v1/audit?limit=1000&after={after}")).await.expect_status(200);
+            let page = page.body["events"].as_array().expect("a list").clone();
+            let Some(last) = page.last() else { return events };
+            after = last["id"].as_u64().expect("events are counted");
+            events.extend(page.into_iter().filter(|event| event["action"] == action));
+        }
     }
 
     /// Revokes as described, and demands that it was taken.

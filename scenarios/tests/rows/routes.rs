@@ -13,11 +13,7 @@ fn seen(status: u16, code: &str) -> Seen {
 
 /// How many questions about tokens have reached the authority, by its own count.
 async fn asked(authority: &Authority) -> u64 {
-    let text = authority.text("/metrics").await;
-    let of_checks =
-        |line: &&str| line.starts_with("annul_http_requests_total{") && line.contains("route=\"/v1/tokens/check\"");
-    let counts = text.lines().filter(of_checks).filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
-    counts.sum()
+    authority.counted("annul_http_requests_total", |labels| labels.contains("route=\"/v1/tokens/check\"")).await
 }
 
 /// A client that goes on with the token it is given in place of its own.
