@@ -42,6 +42,8 @@ pub struct ServiceOptions {
     pub state_dir: Option<String>,
     /// How old its view may be, in milliseconds.
     pub max_staleness_ms: u64,
+    /// Seconds by which a token's times may be off; as many as the crate allows itself where not given.
+    pub leeway: Option<u64>,
     /// The status for a revoked token, 401 or 403.
     pub revoked_status: u16,
     /// Bytes its cache of verified facts may take.
@@ -76,6 +78,7 @@ impl ServiceOptions {
             tls_root: None,
             state_dir: None,
             max_staleness_ms: 10_000,
+            leeway: None,
             revoked_status: 401,
             cache_bytes: 1 << 20,
             refuses_by_list: false,
@@ -117,6 +120,12 @@ impl Service {
     /// is fresh.
     pub async fn start(authority: &Authority, name: &str) -> Self {
         Self::start_with(authority, name, |_| {}).await
+    }
+
+    /// The same with a clock that agrees with the authority's to the second, so that what has expired is
+    /// refused at once.
+    pub async fn start_punctual(authority: &Authority, name: &str) -> Self {
+        Self::start_with(authority, name, |options| options.leeway = Some(0)).await
     }
 
     /// The same, with its options changed first.

@@ -50,6 +50,9 @@ async fn verifier(options: &ServiceOptions, url: &str, refused: &RefusedList) ->
             builder = builder.secret(issuer, key);
         }
     }
+    if let Some(leeway) = options.leeway {
+        builder = builder.leeway(Duration::from_secs(leeway));
+    }
     if options.through_relay {
         builder = builder.through_relay();
     }

@@ -187,9 +187,13 @@ async fn lookup_id_change() {
     let mut authority = Authority::start();
     let service = Service::start(&authority, "api").await;
     let user = with_accounts(&authority).await;
-    let (phone, laptop) = (log_in(&user, "alice", FIRST, "phone").await, log_in(&user, "alice", FIRST, "laptop").await);
-    let refreshed = authority.next_token(laptop.sid()).await.expect_status(200);
-    let bob = log_in(&user, "bob", FIRST, "phone").await;
+    let log_in = async |name: &str, device: &str| {
+        let login = json!({"username": name, "password": FIRST, "device": {"id": device}, "refresh_token": true});
+        user.post("/v1/login", login).await.expect_status(200)
+    };
+    let (phone, laptop, bob) =
+        (log_in("alice", "phone").await, log_in("alice", "laptop").await, log_in("bob", "phone").await);
+    let refreshed = user.renew(&laptop).await;
     let shown = service.answer("/check", phone.token()).await.expect_status(200);
     assert_eq!(shown.body["sub"], "alice");
 
@@ -201,21 +205,22 @@ async fn lookup_id_change() {
     for old in [&phone, &laptop, &refreshed] {
         service.refuses_as_revoked(old.token()).await;
     }
-    for old in [&phone, &laptop] {
-        let next = authority.next_token(old.sid()).await;
-        refused(next, 403, "session_revoked");
+    for old in [&phone, &refreshed] {
+        user.cannot_renew(old).await;
     }
+    refused(authority.next_token(phone.sid()).await, 403, "session_revoked");
     let found = authority.admin().get("/v1/subjects/alice/sessions").await.expect_status(200);
     let found = found.body["sessions"].as_array().expect("a list");
     assert!(found.iter().all(|session| session["status"] != "live"), "{found:?}");
     service.accepts(bob.token()).await;
 
     // The account and a login work, under the new id.
-    let new = log_in(&user, "alice", FIRST, "phone").await;
+    let new = log_in("alice", "phone").await;
     assert_eq!(new.text("subject"), id);
     assert_eq!(service.answer("/check", new.token()).await.expect_status(200).body["sub"], id.as_str());
-    let next = authority.next_token(new.sid()).await.expect_status(200);
+    let next = user.renew(&new).await;
     service.accepts(next.token()).await;
+    let bob = user.renew(&bob).await;
     assert_eq!(authority.admin().get("/v1/accounts/alice").await.expect_status(200).text("subject"), id);
 
     // Nothing is opened for the old id again, also after a restart, and nobody takes it over.
@@ -226,6 +231,8 @@ async fn lookup_id_change() {
     assert_eq!(authority.admin().post("/v1/clients", client).await.status, 409, "the account's name stays its own");
     service.refuses_as_revoked(phone.token()).await;
     service.accepts(new.token()).await;
+    anonymous(&authority).cannot_renew(&refreshed).await;
+    service.accepts(anonymous(&authority).renew(&next).await.token()).await;
 
     // A user whose credentials a backend keeps; what is known of them goes along.
     let claims = json!({"claims": {"roles": ["reader"]}});
@@ -331,9 +338,9 @@ async fn with_accounts(authority: &Authority) -> Client {
     anonymous(authority)
 }
 
-/// Somebody with no client's credential: these endpoints do not read one.
+/// A user with the client that is built in, which has no secret.
 fn anonymous(authority: &Authority) -> Client {
-    Client::new(authority.url(), "nobody", "nothing")
+    Client::public(authority.url(), "annul.login")
 }
 
 async fn log_in(user: &Client, name: &str, password: &str, device: &str) -> Answer {

@@ -7,48 +7,54 @@ use serde_json::json;
 async fn subject_issued_before() {
     let authority = Authority::start();
     let service = Service::start(&authority, "api").await;
-    let phone = authority.login("alice", "phone").await;
-    let laptop = authority.login("alice", "laptop").await;
-    let bob = authority.login("bob", "phone").await;
+    let client = authority.admin();
+    let phone = authority.login_to_refresh("alice", "phone").await;
+    let laptop = authority.login_to_refresh("alice", "laptop").await;
+    let bob = authority.login_to_refresh("bob", "phone").await;
+    let laptop = client.renew(&laptop).await;
     for token in [&phone, &laptop, &bob] {
         service.accepts(token.token()).await;
     }
 
     // For now: every device dies, sessions too; a login right after it lives, in the same second.
     authority.revoke(json!({"targets": ["subject:alice"], "reason": "log out everywhere"})).await;
-    let again = authority.login("alice", "phone").await;
+    let again = authority.login_to_refresh("alice", "phone").await;
     service.refuses_as_revoked(phone.token()).await;
     service.refuses_as_revoked(laptop.token()).await;
     service.accepts(again.token()).await;
     service.accepts(bob.token()).await;
     for dead in [&phone, &laptop] {
-        let refused = authority.next_token(dead.sid()).await.expect_status(403);
-        assert_eq!(refused.text("code"), "session_revoked");
+        client.cannot_renew(dead).await;
     }
-    let next = authority.next_token(again.sid()).await.expect_status(200);
-    service.accepts(next.token()).await;
+    authority.next_token(phone.sid()).await.expect_refusal(403, "session_revoked");
+    for live in [&again, &bob] {
+        service.accepts(client.renew(live).await.token()).await;
+    }
+    service.accepts(authority.next_token(again.sid()).await.expect_status(200).token()).await;
 
     // Again and again: whatever comes from before dies, whatever comes after lives.
     for _ in 0..50 {
-        let before = authority.login("mallory", "phone").await;
+        let before = authority.login_to_refresh("mallory", "phone").await;
         let cut = authority.revoke(json!({"targets": ["subject:mallory"]})).await;
-        let after = authority.login("mallory", "phone").await;
+        let after = authority.login_to_refresh("mallory", "phone").await;
         service.accepts(after.token()).await;
         service.has_applied(cut.text("position")).await;
         assert_eq!(service.call(before.token()).await.status, 401);
-        service.accepts(after.token()).await;
+        client.cannot_renew(&before).await;
+        service.accepts(client.renew(&after).await.token()).await;
     }
 
     // For a stated past moment: by the login, so a token that a thief refreshed later dies too.
-    let old = authority.open(json!({"subject": "carol", "auth_time": now() - 3600})).await;
-    let recent = authority.open(json!({"subject": "carol", "auth_time": now() - 60})).await;
-    let refreshed = authority.next_token(old.sid()).await.expect_status(200);
+    let since = |auth_time: u64| json!({"subject": "carol", "auth_time": auth_time, "refresh_token": true});
+    let (old, recent) = (authority.open(since(now() - 3600)).await, authority.open(since(now() - 60)).await);
+    let refreshed = client.renew(&old).await;
+    service.accepts(refreshed.token()).await;
     authority.revoke(json!({"targets": ["subject:carol"], "cutoff": {"before": now() - 600}})).await;
     service.refuses_as_revoked(old.token()).await;
     service.refuses_as_revoked(refreshed.token()).await;
     service.accepts(recent.token()).await;
-    authority.next_token(old.sid()).await.expect_status(403);
-    authority.next_token(recent.sid()).await.expect_status(200);
+    client.cannot_renew(&refreshed).await;
+    service.accepts(client.renew(&recent).await.token()).await;
 
     // A moment that has not come would refuse tokens not yet issued.
     let future = authority
@@ -118,25 +124,34 @@ async fn device_logout() {
     let issuer = ForeignIssuer::register(&authority).await;
     let service =
         Service::start_with(&authority, "api", |options| options.foreign_issuer = Some(issuer.name().to_owned())).await;
-    let phone = authority.login("alice", "phone").await;
-    let laptop = authority.login("alice", "laptop").await;
-    let namesake = authority.login("bob", "phone").await;
+    let client = authority.admin();
+    let phone = authority.login_to_refresh("alice", "phone").await;
+    let laptop = authority.login_to_refresh("alice", "laptop").await;
+    let namesake = authority.login_to_refresh("bob", "phone").await;
 
-    // The device logs itself out with its own token.
+    // The device logs itself out with its own token: both of its tokens are dead, the other devices' live.
     authority.logout(phone.token(), json!({"scope": "local"})).await.expect_status(200);
     service.refuses_as_revoked(phone.token()).await;
+    client.cannot_renew(&phone).await;
     authority.next_token(phone.sid()).await.expect_status(403);
+    service.accepts(laptop.token()).await;
+    let laptop = client.renew(&laptop).await;
     service.accepts(laptop.token()).await;
 
     // An administrator logs out the other one; the namesake's phone is another device.
     authority.revoke(json!({"targets": ["device:alice/laptop"]})).await;
     service.refuses_as_revoked(laptop.token()).await;
-    authority.next_token(laptop.sid()).await.expect_status(403);
+    client.cannot_renew(&laptop).await;
     service.accepts(namesake.token()).await;
-    let again = authority.login("alice", "laptop").await;
+    service.accepts(client.renew(&namesake).await.token()).await;
+    let again = authority.login_to_refresh("alice", "laptop").await;
     service.accepts(again.token()).await;
-    // The deleted copy, put back.
-    assert_eq!(service.call(laptop.token()).await.status, 401);
+    // The deleted copies of both tokens, put back.
+    for copy in [&phone, &laptop] {
+        assert_eq!(service.call(copy.token()).await.status, 401);
+        client.cannot_renew(copy).await;
+    }
+    service.accepts(client.renew(&again).await.token()).await;
 
     // A foreign issuer's device, where its tokens name one.
     let (theirs, other) =
@@ -189,8 +204,10 @@ async fn global_cutoff() {
     let service = Service::start_with(&authority, "api", foreign).await;
     let cli = Cli::of(authority.admin());
     let job = authority.client("job", &["jobs.run"]).await;
-    let (alice, bob, machine) =
-        (authority.login("alice", "phone").await, authority.login("bob", "tv").await, machine_token(&job).await);
+    let client = authority.admin();
+    let (alice, bob) =
+        (authority.login_to_refresh("alice", "phone").await, authority.login_to_refresh("bob", "tv").await);
+    let (bob, machine) = (client.renew(&bob).await, machine_token(&job).await);
     let theirs = issuer.token("carol", 5, json!({}));
     service.accepts_soon(&theirs).await;
 
@@ -202,24 +219,27 @@ async fn global_cutoff() {
 
     // One call: every token and session, the machine's too. A login right after it lives.
     let cut = cli.run(&["revoke", "issuer", "--yes", "--reason", "breach", "--json"]).await.expect_code(0).json();
-    let again = authority.login("alice", "phone").await;
+    let again = authority.login_to_refresh("alice", "phone").await;
     assert_eq!(cut["revocations"].as_array().map(Vec::len), Some(1), "{cut}");
     for dead in [&alice, &bob, &machine] {
         service.refuses_as_revoked(dead.token()).await;
     }
     for dead in [&alice, &bob] {
-        assert_eq!(authority.next_token(dead.sid()).await.expect_status(403).text("code"), "session_revoked");
+        client.cannot_renew(dead).await;
     }
+    authority.next_token(alice.sid()).await.expect_refusal(403, "session_revoked");
     service.accepts(again.token()).await;
+    service.accepts(client.renew(&again).await.token()).await;
     service.accepts(machine_token(&job).await.token()).await;
     // Whoever administers and whoever follows has no token of the log: both go on.
     for _ in 0..20 {
-        let before = authority.login("mallory", "phone").await;
+        let before = authority.login_to_refresh("mallory", "phone").await;
         let cut = authority.revoke(json!({"targets": ["issuer"]})).await;
-        let after = authority.login("mallory", "phone").await;
+        let after = authority.login_to_refresh("mallory", "phone").await;
         service.has_applied(cut.text("position")).await;
         assert_eq!(service.call(before.token()).await.status, 401);
-        service.accepts(after.token()).await;
+        client.cannot_renew(&before).await;
+        service.accepts(client.renew(&after).await.token()).await;
     }
     let late = Service::start_with(&authority, "late", foreign).await;
     late.refuses_as_revoked(bob.token()).await;
@@ -227,16 +247,16 @@ async fn global_cutoff() {
     service.accepts(&theirs).await;
 
     // Before a stated past moment: by the login, whenever the token was issued.
-    let old = authority.open(json!({"subject": "dave", "auth_time": now() - 3600})).await;
-    let recent = authority.open(json!({"subject": "dave", "auth_time": now() - 60})).await;
-    let refreshed = authority.next_token(old.sid()).await.expect_status(200);
+    let since = |auth_time: u64| json!({"subject": "dave", "auth_time": auth_time, "refresh_token": true});
+    let (old, recent) = (authority.open(since(now() - 3600)).await, authority.open(since(now() - 60)).await);
+    let refreshed = client.renew(&old).await;
     let before = format!("before:{}", now() - 600);
     cli.run(&["revoke", "issuer", "--cutoff", &before, "--yes"]).await.expect_code(0);
     service.refuses_as_revoked(old.token()).await;
     service.refuses_as_revoked(refreshed.token()).await;
-    authority.next_token(old.sid()).await.expect_status(403);
+    client.cannot_renew(&refreshed).await;
     service.accepts(recent.token()).await;
-    authority.next_token(recent.sid()).await.expect_status(200);
+    service.accepts(client.renew(&recent).await.token()).await;
 
     // A foreign issuer: all of its tokens, none of ours; what it issues from the next second on lives.
     let cut = authority.revoke(json!({"targets": ["issuer"], "issuer": issuer.name()})).await;

@@ -44,8 +44,9 @@ async fn signing_key_rotation() {
 async fn signing_key_killed() {
     let authority = Authority::start();
     let service = Service::start(&authority, "api").await;
-    let alice = authority.login("alice", "phone").await;
-    let bob = authority.login("bob", "phone").await;
+    let client = authority.admin();
+    let alice = authority.login_to_refresh("alice", "phone").await;
+    let bob = authority.login_to_refresh("bob", "phone").await;
     service.accepts(alice.token()).await;
     let killed = alice.key_id();
 
@@ -56,20 +57,25 @@ async fn signing_key_killed() {
     late.refuses_as_revoked(alice.token()).await;
 
     // Sessions refresh onto the new key, nobody logs in again.
-    let next = authority.next_token(alice.sid()).await.expect_status(200);
+    let next = client.renew(&alice).await;
     assert_ne!(next.key_id(), killed);
     service.accepts_soon(next.token()).await;
+    let bob = client.renew(&bob).await;
+    service.accepts(bob.token()).await;
     let published = key_ids(&authority.admin().get("/.well-known/jwks.json").await.body);
     assert!(!published.contains(&killed), "{published:?}");
 
     // The switch: everybody must log in again.
     let current = next.key_id();
     authority.admin().post(&format!("/v1/keys/{current}/kill"), json!({"end_sessions": true})).await.expect_status(200);
-    service.refuses_as_revoked(next.token()).await;
+    for dead in [&next, &bob] {
+        service.refuses_as_revoked(dead.token()).await;
+        client.cannot_renew(dead).await;
+    }
     authority.next_token(alice.sid()).await.expect_status(403);
-    authority.next_token(bob.sid()).await.expect_status(403);
-    let again = authority.login("alice", "phone").await;
+    let again = authority.login_to_refresh("alice", "phone").await;
     service.accepts_soon(again.token()).await;
+    service.accepts(client.renew(&again).await.token()).await;
     assert!(!key_ids(&authority.admin().get("/.well-known/jwks.json").await.body).contains(&current));
 
     // One secret shared by everybody, and tokens that name no key: killed by its configured name.

@@ -1,6 +1,6 @@
 //! Cutoff by what is kept of the user: a version, a record, a block.
 
-use scenarios::{Answer, Authority, Cli, ForeignIssuer, Service, now};
+use scenarios::{Answer, Authority, Cli, Client, ForeignIssuer, Service, now};
 use serde_json::{Value, json};
 
 async fn subject(authority: &Authority, name: &str) -> Value {
@@ -18,8 +18,13 @@ async fn record_changed(authority: &Authority, fields: &[&str]) -> Answer {
 /// The token is refused and its session gets no other.
 async fn is_over(authority: &Authority, service: &Service, login: &Answer) {
     service.refuses_as_revoked(login.token()).await;
-    let refused = authority.next_token(login.sid()).await.expect_status(403);
-    assert_eq!(refused.text("code"), "session_revoked");
+    authority.next_token(login.sid()).await.expect_refusal(403, "session_revoked");
+}
+
+/// The same for a session with a refresh token, which is redeemed by `client`.
+async fn is_over_for(client: &Client, service: &Service, last: &Answer) {
+    service.refuses_as_revoked(last.token()).await;
+    client.cannot_renew(last).await;
 }
 
 #[tokio::test]
@@ -126,9 +131,10 @@ async fn logouts_set_the_version() {
 async fn record_updated() {
     let authority = Authority::start();
     let service = Service::start(&authority, "api").await;
-    let phone = authority.login("alice", "phone").await;
-    let laptop = authority.login("alice", "laptop").await;
-    let bob = authority.login("bob", "phone").await;
+    let client = authority.admin();
+    let phone = authority.login_to_refresh("alice", "phone").await;
+    let laptop = authority.login_to_refresh("alice", "laptop").await;
+    let bob = authority.login_to_refresh("bob", "phone").await;
 
     // A role: tokens with the older record die, the sessions refresh.
     let before = now();
@@ -136,7 +142,7 @@ async fn record_updated() {
     let mut current = Vec::new();
     for device in [&phone, &laptop] {
         service.refuses_as_revoked(device.token()).await;
-        let next = authority.next_token(device.sid()).await.expect_status(200);
+        let next = client.renew(device).await;
         assert!(next.claim("updated_at").as_u64().is_some_and(|updated| (before..=now()).contains(&updated)));
         service.accepts(next.token()).await;
         current.push(next);
@@ -160,11 +166,11 @@ async fn record_updated() {
     service.accepts(kept.token()).await;
     authority.next_token(phone.sid()).await.expect_status(200);
     is_over(&authority, &service, &laptop).await;
-    for old in &current {
-        service.refuses_as_revoked(old.token()).await;
-    }
-    let again = authority.login("alice", "laptop").await;
-    service.accepts(again.token()).await;
+    is_over_for(client, &service, &current[1]).await;
+    service.refuses_as_revoked(current[0].token()).await;
+    service.accepts(client.renew(&current[0]).await.token()).await;
+    let again = authority.login_to_refresh("alice", "laptop").await;
+    service.accepts(client.renew(&again).await.token()).await;
 
     // A field that nobody configured is refused, and the refusal lists those that are.
     let body = json!({"fields": ["role", "shoe_size"]});
@@ -174,7 +180,7 @@ async fn record_updated() {
         assert!(unknown.text("detail").contains(field), "{}", unknown.body);
     }
     service.accepts(again.token()).await;
-    service.accepts(bob.token()).await;
+    service.accepts(client.renew(&bob).await.token()).await;
     logins_and_logouts_change_the_record().await;
 }
 
@@ -216,23 +222,25 @@ async fn account_blocked() {
     let cli = Cli::of(authority.admin());
     let account = json!({"username": "alice", "password": "correct horse"});
     authority.admin().post("/v1/accounts", account.clone()).await.expect_status(201);
-    let log_in = || authority.admin().post("/v1/login", account.clone());
+    let (client, user) = (authority.admin(), Client::public(authority.url(), "annul.login"));
+    let log_in = || user.post("/v1/login", with_refresh(&account));
     let phone = log_in().await.expect_status(200);
-    let laptop = authority.login("alice", "laptop").await;
-    let bob = authority.login("bob", "phone").await;
+    let laptop = authority.login_to_refresh("alice", "laptop").await;
+    let bob = authority.login_to_refresh("bob", "phone").await;
+    let phone = user.renew(&phone).await;
     service.accepts(phone.token()).await;
 
     // Suspended: tokens die at once, refresh and login are refused, by password and by a backend.
     let blocked = cli.run(&["subjects", "block", "alice", "--reason", "fraud", "--wait", "10s", "--json"]).await;
     let blocked = blocked.expect_code(0).json();
-    for device in [&phone, &laptop] {
+    for (holder, device) in [(&user, &phone), (client, &laptop)] {
         assert_eq!(service.call(device.token()).await.status, 401, "confirmed, and accepted all the same");
-        is_over(&authority, &service, device).await;
+        is_over_for(holder, &service, device).await;
     }
-    assert_eq!(log_in().await.expect_status(403).text("code"), "subject_blocked");
-    let opened = authority.admin().post("/v1/sessions", json!({"subject": "alice"})).await.expect_status(403);
-    assert_eq!(opened.text("code"), "subject_blocked");
+    log_in().await.expect_refusal(403, "subject_blocked");
+    client.post("/v1/sessions", json!({"subject": "alice"})).await.expect_refusal(403, "subject_blocked");
     service.accepts(bob.token()).await;
+    let bob = client.renew(&bob).await;
     let shown = cli.run(&["subjects", "show", "alice"]).await.expect_code(0);
     let entry = blocked["revocations"][0]["position"].as_str().expect("an entry").to_owned();
     assert!(shown.lines().contains(&format!("blocked since {entry}")), "{}", shown.stdout);
@@ -241,23 +249,30 @@ async fn account_blocked() {
     cli.run(&["lift", &entry]).await.expect_code(1);
     cli.run(&["subjects", "unblock", "alice", "--reason", "cleared"]).await.expect_code(0);
     cli.run(&["subjects", "unblock", "alice"]).await.expect_code(1);
-    let again = log_in().await.expect_status(200);
+    let again = user.renew(&log_in().await.expect_status(200)).await;
     service.accepts(again.token()).await;
-    for device in [&phone, &laptop] {
-        is_over(&authority, &service, device).await;
+    for (holder, device) in [(&user, &phone), (client, &laptop)] {
+        is_over_for(holder, &service, device).await;
     }
 
     // Deleted: the same, and the name and password open nothing any more.
     authority.admin().delete("/v1/accounts/alice").await.expect_status(200);
-    is_over(&authority, &service, &again).await;
-    assert_eq!(log_in().await.expect_status(401).text("code"), "invalid_credentials");
-    service.accepts(bob.token()).await;
+    is_over_for(&user, &service, &again).await;
+    log_in().await.expect_refusal(401, "invalid_credentials");
+    service.accepts(client.renew(&bob).await.token()).await;
 
     // Not by whoever may only read.
     let reader = authority.client("reader", &["annul.read"]).await;
     Cli::of(&reader).run(&["subjects", "block", "bob"]).await.expect_code(5);
     service.accepts(bob.token()).await;
     a_foreign_subject_is_blocked(&authority, &service, &issuer).await;
+}
+
+/// A login that asks for a refresh token.
+fn with_refresh(account: &Value) -> Value {
+    let mut login = account.clone();
+    login["refresh_token"] = true.into();
+    login
 }
 
 /// A provider goes on issuing: what it issues during the block is refused too.
