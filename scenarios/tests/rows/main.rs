@@ -7,6 +7,7 @@ mod accounts;
 mod cutoff;
 mod deny;
 mod keys;
+mod refresh;
 mod routes;
 mod subjects;
 mod surfaces;
