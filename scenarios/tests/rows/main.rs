@@ -7,6 +7,7 @@ mod accounts;
 mod cutoff;
 mod deny;
 mod keys;
+mod lifetimes;
 mod refresh;
 mod routes;
 mod subjects;
