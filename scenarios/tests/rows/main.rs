@@ -10,5 +10,6 @@ mod keys;
 mod lifetimes;
 mod refresh;
 mod routes;
+mod sessions;
 mod subjects;
 mod surfaces;
