@@ -13,3 +13,4 @@ mod routes;
 mod sessions;
 mod subjects;
 mod surfaces;
+mod windows;
