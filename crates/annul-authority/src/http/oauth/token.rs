@@ -14,10 +14,11 @@ use crate::http::codes::Code;
 use crate::http::problem::Problem;
 use crate::model::{GrantType, Seen};
 use crate::secrets::secret::Secret;
+use crate::store::RefreshRefusal;
 use crate::verbs::assertion::AssertionRequest;
 use crate::verbs::exchange::ExchangeRequest;
 use crate::verbs::granted::{ACCESS_TOKEN_TYPE, Granted, JWT_TYPE};
-use crate::verbs::refresh::{RefreshRequest, Refreshed};
+use crate::verbs::refresh::{RefreshOutcome, RefreshRequest, Refreshed};
 
 /// The parameters of the token endpoint, for the document; the form itself is read by hand because
 /// repeated and empty parameters have a meaning of their own (RFC 6749 §3.2).
@@ -82,8 +83,18 @@ async fn client_credentials(app: &App, request: &OAuthRequest<Issue>) -> Result<
 
 async fn refresh(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, Problem> {
     let token = needed(request, "refresh_token")?;
-    let refreshed = app.authority.refresh(&caller(request), refresh_request(request, token)).await;
-    refreshed.map(Granted::from).map_err(|error| refused(error, "invalid_grant"))
+    renewed(app, app.authority.refresh(&caller(request), refresh_request(request, token)).await)
+}
+
+/// Counts what became of a refresh credential, and says it.
+fn renewed(app: &App, outcome: Result<Refreshed, VerbError>) -> Result<Granted, Problem> {
+    app.metrics.refreshed(match &outcome {
+        Ok(Refreshed { outcome: RefreshOutcome::Rotated, .. }) => "rotated",
+        Ok(Refreshed { outcome: RefreshOutcome::Repeated, .. }) => "repeated",
+        Err(VerbError::Refresh(RefreshRefusal::Reused)) => "reused",
+        Err(_) => "refused",
+    });
+    outcome.map(Granted::from).map_err(|error| refused(error, "invalid_grant"))
 }
 
 async fn exchange(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, Problem> {
@@ -106,9 +117,8 @@ async fn exchange(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, P
         let renews = app.authority.renews_itself(&request.client, token).await;
         if renews.map_err(|error| refused(error, "invalid_request"))? {
             let asked = refresh_request(request, token);
-            let next = app.authority.exchange_access_token(&caller(request), asked).await;
-            let next = next.map_err(|error| refused(error, "invalid_grant"))?;
-            return Ok(Granted { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..Granted::from(next) });
+            let next = renewed(app, app.authority.exchange_access_token(&caller(request), asked).await)?;
+            return Ok(Granted { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..next });
         }
     }
     let asked = ExchangeRequest {
