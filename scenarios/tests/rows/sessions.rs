@@ -1,7 +1,9 @@
 //! Sessions: where login and refresh are refused, what goes with a session, and who is registered.
 
+use std::time::Duration;
+
 use scenarios::{Authority, Seen, Service, now, now_millis};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn seen(status: u16, code: &str) -> Seen {
     Seen { status, code: code.to_owned() }
@@ -91,4 +93,83 @@ async fn deny_at_refresh_only() {
 async fn lookups(authority: &Authority) -> u64 {
     let is_upkeep = |labels: &str| ["/v1/feed/", "/metrics"].iter().any(|route| labels.contains(route));
     authority.counted("annul_http_requests_total", |labels| !is_upkeep(labels)).await
+}
+
+#[tokio::test]
+async fn broadcast_on_refresh_revocation() {
+    const LIFE: u64 = 3;
+    let lives = "life = \"3s\"\nlongest_life = \"3s\"\nmax_leeway = \"1s\"\nclock_skew = \"1s\"";
+    let authority = Authority::start_with(lives);
+    let (one, two) =
+        (Service::start_punctual(&authority, "one").await, Service::start_punctual(&authority, "two").await);
+    let client = authority.admin();
+    let phone = authority.login_to_refresh("alice", "phone").await;
+    let second = client.renew(&phone).await;
+    let third = client.renew(&second).await;
+    let laptop = authority.login_to_refresh("alice", "laptop").await;
+    for service in [&one, &two] {
+        for answer in [&phone, &second, &third, &laptop] {
+            service.accepts(answer.token()).await;
+        }
+    }
+
+    // One that was never issued, or belongs to another client, takes nothing with it.
+    let other = authority.client("other", &["jobs.run"]).await;
+    let forged = format!("{}!", &third.refresh_token()[..third.refresh_token().len() - 1]);
+    client.revoke_token(&forged).await.expect_status(200);
+    assert_eq!(other.revoke_token(third.refresh_token()).await.expect_status(400).text("error"), "invalid_grant");
+    one.accepts(third.token()).await;
+
+    // One call, one entry: every access token of the session, at every verifier. The other device goes on.
+    let entries = revocations(&authority).await;
+    client.revoke_token(third.refresh_token()).await.expect_status(200);
+    for service in [&one, &two] {
+        for answer in [&phone, &second, &third] {
+            service.refuses_as_revoked(answer.token()).await;
+        }
+        service.accepts(laptop.token()).await;
+    }
+    client.cannot_renew(&third).await;
+    let laptop = client.renew(&laptop).await;
+    let after = revocations(&authority).await;
+    assert_eq!(after.len(), entries.len() + 1);
+    client.revoke_token(third.refresh_token()).await.expect_status(200);
+    assert_eq!(revocations(&authority).await.len(), after.len(), "said again, it appends nothing");
+
+    // It is kept until the longest life has passed, with what clocks and leeways may add, and no longer.
+    let entry = after.iter().find(|entry| entry["target"] == format!("session:{}", phone.sid())).expect("its entry");
+    let at = entry["time"].as_u64().expect("a time") / 1000;
+    let until = entry["until"].as_u64().expect("it ends by itself");
+    assert!((at + LIFE..=at + LIFE + 4).contains(&until), "kept for {} s", until - at);
+    assert_eq!(one.wait_for_expiry(third.token()).await, seen(401, "token_expired"));
+    two.refuses_within(third.token(), Duration::from_secs(10)).await;
+    one.accepts(client.renew(&laptop).await.token()).await;
+    it_may_mean_the_user().await;
+}
+
+/// By configuration the tokens of all of the user's sessions go, and the sessions.
+async fn it_may_mean_the_user() {
+    let authority = Authority::start_with("[sessions]\nrefresh_revocation = \"subject\"");
+    let service = Service::start(&authority, "api").await;
+    let client = authority.admin();
+    let (phone, laptop) =
+        (authority.login_to_refresh("alice", "phone").await, authority.login_to_refresh("alice", "laptop").await);
+    let bob = authority.login_to_refresh("bob", "phone").await;
+    client.revoke_token(phone.refresh_token()).await.expect_status(200);
+    let again = authority.login_to_refresh("alice", "phone").await;
+    for out in [&phone, &laptop] {
+        service.refuses_as_revoked(out.token()).await;
+        client.cannot_renew(out).await;
+    }
+    // Said again: the login that came meanwhile stays.
+    client.revoke_token(phone.refresh_token()).await.expect_status(200);
+    for live in [&bob, &again] {
+        service.accepts(live.token()).await;
+        client.renew(live).await;
+    }
+}
+
+async fn revocations(authority: &Authority) -> Vec<Value> {
+    let listed = authority.admin().get("/v1/revocations?limit=1000").await.expect_status(200);
+    listed.body["revocations"].as_array().expect("a list").clone()
 }

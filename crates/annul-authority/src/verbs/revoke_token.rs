@@ -74,7 +74,13 @@ impl Authority {
             let session = self.own_target(TargetKind::Session, &view.session.sid)?;
             return self.not_this_clients(caller, Some(session.text(self.issuer()))).await;
         }
-        if view.status == SessionStatus::Ended {
+        let is_over = match self.setup().refresh.revocation {
+            // One that is merely revoked is ended, so that no lift revives it.
+            RefreshRevocation::Session => view.status == SessionStatus::Ended,
+            // Said again, it must not take the logins along that came meanwhile.
+            RefreshRevocation::Subject => view.status != SessionStatus::Live,
+        };
+        if is_over {
             return Ok(TokenRevocation::Nothing);
         }
         self.end_by_token(caller, &view.session).await
