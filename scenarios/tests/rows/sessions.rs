@@ -1,6 +1,7 @@
 //! Sessions: where login and refresh are refused, what goes with a session, and who is registered.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use scenarios::{Authority, Seen, Service, now, now_millis};
 use serde_json::{Value, json};
@@ -172,4 +173,89 @@ async fn it_may_mean_the_user() {
 async fn revocations(authority: &Authority) -> Vec<Value> {
     let listed = authority.admin().get("/v1/revocations?limit=1000").await.expect_status(200);
     listed.body["revocations"].as_array().expect("a list").clone()
+}
+
+#[tokio::test]
+async fn session_and_device_registry() {
+    let mut authority = Authority::start();
+    let service = Service::start(&authority, "api").await;
+    let described = json!({"id": "phone", "name": "Alice's phone", "os": "Android 16"});
+    let phone = authority.open(json!({"subject": "alice", "device": described.clone()})).await;
+    let (laptop, second) = (authority.login("alice", "laptop").await, authority.login("alice", "laptop").await);
+    let bob = authority.login("bob", "phone").await;
+
+    // Both ids are entered at login and travel in the token. There is no refresh token.
+    assert_eq!((phone.claim("sid"), phone.claim("device_id")), (json!(phone.sid()), json!("phone")));
+    assert!(phone.body["refresh_token"].is_null());
+    let listed = authority.admin().get("/v1/subjects/alice/sessions").await.expect_status(200);
+    let listed = listed.body["sessions"].as_array().expect("a list");
+    let entered = listed.iter().find(|session| session["sid"] == phone.sid()).expect("the session is registered");
+    assert_eq!((entered["status"].as_str(), &entered["device"]["os"]), (Some("live"), &described["os"]));
+    assert_eq!(listed.len(), 3);
+
+    // Every request on an asking route is looked up; the others read the same registry's entries in memory.
+    for (route, expected) in [("/ask", 20), ("/check", 0)] {
+        let before = lookups(&authority).await;
+        for _ in 0..20 {
+            assert_eq!(service.call_route(route, phone.token()).await.status, 200, "{route}");
+        }
+        assert_eq!(lookups(&authority).await - before, expected, "{route}");
+    }
+
+    // Taken out: the very next request is refused. So for a device, with all its sessions.
+    authority.admin().delete(&format!("/v1/sessions/{}", phone.sid())).await.expect_status(200);
+    assert_eq!(service.call_route("/ask", phone.token()).await, seen(401, "token_revoked"));
+    service.refuses_as_revoked(phone.token()).await;
+    authority.revoke(json!({"targets": ["device:alice/laptop"]})).await;
+    for out in [&laptop, &second] {
+        assert_eq!(service.call_route("/ask", out.token()).await, seen(401, "token_revoked"));
+        service.refuses_as_revoked(out.token()).await;
+        authority.next_token(out.sid()).await.expect_refusal(403, "session_revoked");
+    }
+    let again = authority.login("alice", "laptop").await;
+    for live in [&again, &bob] {
+        assert_eq!(service.call_route("/ask", live.token()).await.status, 200);
+        service.accepts(live.token()).await;
+    }
+    service.accepts(authority.next_token(bob.sid()).await.expect_status(200).token()).await;
+
+    // Never registered, and signed all the same: a login that the registry was restored from before.
+    authority.kill();
+    let backup = tempfile::tempdir().expect("a temporary directory");
+    copy(&authority.data(), backup.path());
+    authority.restart();
+    let unknown = authority.login("mallory", "phone").await;
+    assert_eq!(answered(&service, unknown.token()).await.status, 200);
+    authority.kill();
+    std::fs::remove_dir_all(authority.data()).expect("the data can be removed");
+    copy(backup.path(), &authority.data());
+    authority.restart();
+    service.ready().await;
+    assert_eq!(answered(&service, unknown.token()).await, seen(401, "token_invalid"));
+    assert_eq!(answered(&service, bob.token()).await.status, 200);
+    let check = authority.admin().post("/v1/tokens/check", json!({"token": unknown.token()})).await;
+    assert_eq!((check.text("verdict"), check.text("code")), ("refused", "session_unknown"));
+    // A route that does not ask cannot know.
+    service.accepts(unknown.token()).await;
+}
+
+/// What an asking route answers, once the authority that was started again can be asked.
+async fn answered(service: &Service, token: &str) -> Seen {
+    let asked = Instant::now();
+    loop {
+        let seen = service.call_route("/ask", token).await;
+        if seen.status != 503 {
+            return seen;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(20), "the authority is not heard from");
+    }
+}
+
+/// Copies the files of a directory, which has no other in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory can be made");
+    for file in std::fs::read_dir(from).expect("a directory can be read") {
+        let file = file.expect("a directory can be read");
+        std::fs::copy(file.path(), to.join(file.file_name())).expect("a file can be copied");
+    }
 }

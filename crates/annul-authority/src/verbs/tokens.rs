@@ -90,26 +90,27 @@ pub(crate) struct Judged {
 impl Authority {
     /// A fresh verdict: everything acknowledged before the call is in it. An active own token comes
     /// back re-stamped where that is asked for and its session can be used: same `jti`, session,
-    /// `auth_time` and `exp`, new `iat` and position.
+    /// `auth_time` and `exp`, new `iat` and position. An own token that names a session which is not on
+    /// record is refused: only this place can know that it was never opened here.
     pub async fn check_token(&self, request: CheckRequest) -> Result<CheckAnswer, VerbError> {
-        let refused = |error: &TokenError| CheckAnswer {
+        let refused = |code, position| CheckAnswer {
             verdict: CheckVerdict::Refused,
-            code: Some(error.code()),
+            code: Some(code),
             refusal: None,
-            position: None,
+            position,
             claims: None,
             key: None,
             access_token: None,
         };
         let token = match self.verified(request.token.expose(), self.settings().max_leeway).await {
             Ok(token) => token,
-            Err(VerbError::Token(error)) => return Ok(refused(&error)),
+            Err(VerbError::Token(error)) => return Ok(refused(error.code(), None)),
             Err(error) => return Err(error),
         };
         let _signing = self.signing_lock().read().await;
         let judged = match self.judge(&token).await {
             Ok(judged) => judged,
-            Err(VerbError::Token(error)) => return Ok(refused(&error)),
+            Err(VerbError::Token(error)) => return Ok(refused(error.code(), None)),
             Err(error) => return Err(error),
         };
         if judged.refusal.is_some() {
@@ -122,6 +123,9 @@ impl Authority {
                 key: None,
                 access_token: None,
             });
+        }
+        if token.is_own() && token.sid().is_some() && judged.snapshot.session.is_none() {
+            return Ok(refused("session_unknown", Some(judged.position)));
         }
         let access_token = if request.restamp { self.restamp(&token, &judged)? } else { None };
         Ok(CheckAnswer {
