@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use annul::TokenHolder;
+use annul::client::Login;
+use annul::holder::{ProofKey, RefreshTokenFile};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use scenarios::{Answer, Authority, Client, Service};
+use serde_json::json;
 
 /// Bytes of a refresh token before its random ones: the family's id and the generation.
 const NAME: usize = 20;
@@ -76,6 +80,7 @@ async fn refresh_reuse_detection() {
     service.accepts(client.renew(&again).await.token()).await;
 
     two_tabs_get_the_same(&authority, &service, &laptop).await;
+    a_copy_is_of_no_use_without_the_key(&authority).await;
     the_answer_is_lost_with_the_process(&mut authority).await;
     the_grace_has_an_end().await;
     what_stays_open(&authority, &service).await;
@@ -103,9 +108,31 @@ async fn two_tabs_get_the_same(authority: &Authority, service: &Service, login: 
 
     // The session is judged again before a repetition: what was revoked meanwhile gets nothing.
     let next = tabs[1].refresh(late.refresh_token()).await.expect_status(200);
-    authority.revoke(serde_json::json!({"targets": [session(login)], "cutoff": "always"})).await;
+    authority.revoke(json!({"targets": [session(login)], "cutoff": "always"})).await;
     tabs[1].cannot_renew(&late).await;
     service.refuses_as_revoked(next.token()).await;
+}
+
+/// Where the session is bound to a proof key, whoever has only the token can neither use it nor end anything.
+async fn a_copy_is_of_no_use_without_the_key(authority: &Authority) {
+    let account = json!({"username": "dave", "password": "correct horse battery staple"});
+    authority.admin().post("/v1/accounts", account).await.expect_status(201);
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let kept = RefreshTokenFile::at(home.path().join("session"));
+    let holder = || TokenHolder::builder(authority.url()).proof_key(ProofKey::generate().expect("a key"));
+    let login =
+        Login { username: "dave".to_owned(), password: "correct horse battery staple".to_owned(), ..Login::default() };
+    let owner = holder().keep(kept.clone()).log_in(&login).await.expect("dave logs in");
+    let first = owner.access_token().await.expect("a token");
+    let stolen = kept.read().expect("the file can be read").expect("a token is kept");
+
+    let thief = Client::public(authority.url(), "annul.login");
+    thief.refresh(stolen.expose()).await.expect_invalid_grant("refresh_token_other_key");
+    let with_own_key = holder().resume(stolen).expect("it can be tried").access_token().await;
+    assert_eq!(with_own_key.expect_err("another key").code(), "refresh_token_other_key");
+    assert_eq!(sessions_in(authority, "refresh.other_key").await.len(), 2);
+    let next = owner.refused(&first).await.expect("the owner goes on");
+    assert_eq!(scenarios::claims(next.expose())["cnf"]["jkt"].as_str(), owner.proof_key());
 }
 
 /// The authority is killed before its answer was read. What it did is on disk, and is told again.
@@ -156,7 +183,7 @@ async fn what_stays_open(authority: &Authority, service: &Service) {
         service.accepts(stolen.token()).await;
     }
     assert_eq!(outcomes(authority, "reused").await, before);
-    authority.revoke(serde_json::json!({"targets": ["subject:carol"]})).await;
+    authority.revoke(json!({"targets": ["subject:carol"]})).await;
     service.refuses_as_revoked(stolen.token()).await;
     client.cannot_renew(&stolen).await;
 }
