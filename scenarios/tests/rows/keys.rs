@@ -47,6 +47,7 @@ async fn signing_key_killed() {
     let client = authority.admin();
     let alice = authority.login_to_refresh("alice", "phone").await;
     let bob = authority.login_to_refresh("bob", "phone").await;
+    let single = authority.login_to_exchange("carol", "phone").await;
     service.accepts(alice.token()).await;
     let killed = alice.key_id();
 
@@ -62,6 +63,9 @@ async fn signing_key_killed() {
     service.accepts_soon(next.token()).await;
     let bob = client.renew(&bob).await;
     service.accepts(bob.token()).await;
+    // A token that is its own refresh token has only that key to vouch for it.
+    let refused = client.exchange(single.token()).await.expect_status(400);
+    assert!(refused.body["access_token"].is_null(), "{}", refused.body);
     let published = key_ids(&authority.admin().get("/.well-known/jwks.json").await.body);
     assert!(!published.contains(&killed), "{published:?}");
 

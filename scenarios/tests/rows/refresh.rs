@@ -9,7 +9,7 @@ use annul::holder::{ProofKey, RefreshTokenFile};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
-use scenarios::{Answer, Authority, Client, Service};
+use scenarios::{Answer, Authority, Client, Secrets, Service};
 use serde_json::json;
 
 /// Bytes of a refresh token before its random ones: the family's id and the generation.
@@ -79,6 +79,7 @@ async fn refresh_reuse_detection() {
     let again = authority.login_to_refresh("alice", "phone").await;
     service.accepts(client.renew(&again).await.token()).await;
 
+    nothing_stored_gives_a_token(&authority).await;
     two_tabs_get_the_same(&authority, &service, &laptop).await;
     a_copy_is_of_no_use_without_the_key(&authority).await;
     the_answer_is_lost_with_the_process(&mut authority).await;
@@ -86,8 +87,23 @@ async fn refresh_reuse_detection() {
     what_stays_open(&authority, &service).await;
 }
 
+/// While a successor can still be had by its spent token, neither of them can be had from the disk.
+async fn nothing_stored_gives_a_token(authority: &Authority) {
+    let login = authority.login_to_refresh("erin", "phone").await;
+    let next = authority.admin().renew(&login).await;
+    let mut secrets = Secrets::default();
+    for (what, answer) in [("the spent token", &login), ("its successor", &next)] {
+        let bytes = bytes_of(answer.refresh_token());
+        secrets.add(what, answer.refresh_token());
+        secrets.add(format!("the secret of {what}"), &bytes[NAME..bytes.len() - CODE]);
+    }
+    secrets.assert_absent("during the grace", &[&authority.data()]);
+    assert_eq!(authority.admin().renew(&login).await.refresh_token(), next.refresh_token());
+}
+
 /// Tabs that refresh at once, and one that comes a moment later, all go on with one successor.
 async fn two_tabs_get_the_same(authority: &Authority, service: &Service, login: &Answer) {
+    let repeated = outcomes(authority, "repeated").await;
     let tabs: Vec<Client> = (0..8).map(|_| authority.admin().elsewhere("Firefox/146")).collect();
     let answers = join_all(tabs.iter().map(|tab| tab.refresh(login.refresh_token()))).await;
     let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.expect_status(200)).collect();
@@ -97,14 +113,14 @@ async fn two_tabs_get_the_same(authority: &Authority, service: &Service, login: 
     for answer in &answers {
         service.accepts(answer.token()).await;
     }
-    assert_eq!(sessions_in(authority, "refresh.repeat").await.len(), 8);
+    assert_eq!(sessions_in(authority, "refresh.repeat").await.iter().filter(|of| **of == session(login)).count(), 8);
     assert!(sessions_in(authority, "refresh.repeat_elsewhere").await.is_empty(), "all of it was one browser");
 
     // A repetition by another browser gets it as well, and is reported: it may be a thief's.
     let elsewhere = authority.admin().elsewhere("curl/8").refresh(login.refresh_token()).await.expect_status(200);
     assert_eq!(elsewhere.refresh_token(), late.refresh_token());
     assert_eq!(sessions_in(authority, "refresh.repeat_elsewhere").await, [session(login)]);
-    assert_eq!(outcomes(authority, "repeated").await, 9);
+    assert_eq!(outcomes(authority, "repeated").await, repeated + 9);
 
     // The session is judged again before a repetition: what was revoked meanwhile gets nothing.
     let next = tabs[1].refresh(late.refresh_token()).await.expect_status(200);
