@@ -300,8 +300,10 @@ impl Service {
     /// The positions that the first lines of its state files name.
     fn stored_positions(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.state.path()).expect("the state directory is there");
-        let texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
-        let positions = texts.flat_map(|text| {
+        // What follows the first lines is packed and no text.
+        let states = files.filter_map(|file| std::fs::read(file.ok()?.path()).ok());
+        let positions = states.flat_map(|state| {
+            let text = String::from_utf8_lossy(&state);
             let named = text.lines().filter_map(|line| line.split_once("\"at\":\"")).map(|(_, rest)| rest.to_owned());
             named.collect::<Vec<_>>()
         });
