@@ -14,6 +14,7 @@ mod process;
 mod proxy;
 mod secrets;
 mod service;
+mod tls;
 
 pub use api::{Answer, Client, claims};
 pub use authority::{AUDIENCE, Authority, ISSUER, Launch};
@@ -25,3 +26,4 @@ pub use process::{Process, binary};
 pub use proxy::Proxy;
 pub use secrets::Secrets;
 pub use service::{Seen, Service, ServiceOptions};
+pub use tls::LocalCa;

@@ -1,48 +1,18 @@
 //! TLS from end to end: an authority with a certificate of a local CA, and who trusts it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use scenarios::{AUDIENCE, Authority, Cli, ISSUER, Process, Ran, Service, ServiceOptions};
+use scenarios::{AUDIENCE, Authority, Cli, ISSUER, LocalCa, Process, Ran, Service, ServiceOptions};
 use serde_json::Value;
 
-/// A certificate authority of this machine and a server's certificate by it, as files.
-struct LocalCa {
-    root: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl LocalCa {
-    fn in_directory(home: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a root");
-        let key = KeyPair::generate().expect("a key");
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let leaf = CertificateParams::new(names).expect("names").signed_by(&key, &ca).expect("a certificate");
-        let write = |suffix: &str, text: &str| {
-            let path = home.join(format!("{name}-{suffix}.pem"));
-            std::fs::write(&path, text).expect("a file is written");
-            path
-        };
-        Self {
-            root: write("root", &ca.pem()),
-            certificate: write("cert", &leaf.pem()),
-            key: write("key", &key.serialize_pem()),
-        }
-    }
-
-    fn root(&self) -> &str {
-        self.root.to_str().expect("a path in text")
-    }
+fn text_of(path: &Path) -> &str {
+    path.to_str().expect("a path in text")
 }
 
 /// An authority that speaks TLS, and its administrator's credential.
 fn authority(home: &Path, ca: &LocalCa) -> (Process, (String, String)) {
-    let settings = format!("[server]\ntls_cert = {:?}\ntls_key = {:?}\n", ca.certificate, ca.key);
+    let settings = format!("[server]\ntls_cert = {:?}\ntls_key = {:?}\n", ca.certificate(), ca.key());
     let process = Process::listening(&mut Authority::command(home, &settings, "127.0.0.1:0"));
     let credential = std::fs::read_to_string(home.join("annul-data/admin.credential")).expect("the credential");
     let value = |name: &str| {
@@ -61,7 +31,7 @@ async fn verifier_gateway_and_command_line_trust_the_root_they_are_given_and_no_
     assert!(process.url().starts_with("https://127.0.0.1:"), "{}", process.url());
     let cli = Cli::at(process.url(), &id, &secret);
     let json = async |arguments: &[&str]| -> Value {
-        let arguments = [arguments, &["--json", "--tls-root", ca.root()]].concat();
+        let arguments = [arguments, &["--json", "--tls-root", text_of(ca.root())]].concat();
         cli.run(&arguments).await.expect_code(0).json()
     };
 
@@ -70,7 +40,7 @@ async fn verifier_gateway_and_command_line_trust_the_root_they_are_given_and_no_
     let text = |value: &Value, name: &str| value[name].as_str().expect("text").to_owned();
     let credential = (text(&made, "client_id"), text(&made, "client_secret"));
     let trusts = |root: &LocalCa| {
-        let path = root.root.clone();
+        let path = root.root().to_owned();
         move |options: &mut ServiceOptions| options.tls_root = Some(path)
     };
     let service = Service::launch("api", process.url(), credential.clone(), trusts(&ca));
@@ -84,7 +54,7 @@ async fn verifier_gateway_and_command_line_trust_the_root_they_are_given_and_no_
     service.refuses_as_revoked(&token).await;
 
     // Another root, and none: the command line says what is wrong and sends nothing.
-    for arguments in [&["sessions", "list", "alice", "--tls-root", stranger.root()][..], &["sessions", "list", "alice"]]
+    for arguments in [&["sessions", "list", "alice", "--tls-root", text_of(stranger.root())][..], &["sessions", "list", "alice"]]
     {
         let ran = cli.run(arguments).await.expect_code(4);
         assert!(names_the_certificate(&ran.stderr), "{}", ran.stderr);
@@ -109,13 +79,13 @@ async fn verifier_gateway_and_command_line_trust_the_root_they_are_given_and_no_
         let mut command = std::process::Command::new(scenarios::binary("annul"));
         command.current_dir(home.path()).args(["gateway", "--listen", "127.0.0.1:0", "--authority", process.url()]);
         command.args(["--client-id", &credential.0, "--issuer", ISSUER, "--audience", AUDIENCE]);
-        command.args(["--set", &format!("authority.tls_root={}", root.root())]);
-        command.args(["--set", &format!("gateway.tls_cert={}", ca.certificate.display())]);
-        command.args(["--set", &format!("gateway.tls_key={}", ca.key.display())]);
+        command.args(["--set", &format!("authority.tls_root={}", root.root().display())]);
+        command.args(["--set", &format!("gateway.tls_cert={}", ca.certificate().display())]);
+        command.args(["--set", &format!("gateway.tls_key={}", ca.key().display())]);
         command.env("ANNUL_CLIENT_SECRET", &credential.1);
         Process::listening(&mut command)
     };
-    let root = reqwest::Certificate::from_pem(&std::fs::read(&ca.root).expect("the root")).expect("a certificate");
+    let root = reqwest::Certificate::from_pem(&std::fs::read(ca.root()).expect("the root")).expect("a certificate");
     let http = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
     let auth = async |url: &str, token: &str| {
         let sent = http.get(format!("{url}/v1/auth")).bearer_auth(token).send().await.expect("the gateway answers");
