@@ -217,7 +217,7 @@ async fn a_public_client_is_anybody_and_gets_nothing_for_itself() {
             assert_eq!(error, "unauthorized_client", "{id}");
             let introspect = authority.bare(Method::POST, "/oauth2/introspect");
             let introspect = introspect.form(&[("client_id", id), ("token", "x")]);
-            assert_eq!(refused(introspect, 403).await.0, "unauthorized_client");
+            assert_eq!(refused(introspect, 401).await.0, "invalid_client");
         }
         let empty_secret = format!("Basic {}", STANDARD.encode("app:"));
         let by_secret = token(&authority, &[]).header("authorization", empty_secret);
