@@ -32,8 +32,28 @@ pub struct Problem {
     retry_after: Option<u64>,
     dpop_nonce: Option<String>,
     extra: serde_json::Map<String, serde_json::Value>,
-    /// The standard's name for it under `/oauth2`, where that depends on the request.
-    oauth_error: Option<&'static str>,
+    /// What it is about under `/oauth2`, where its code alone does not say.
+    fault: Option<Fault>,
+}
+
+/// What a refused token is to the request that it came in: the same token may be one or the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A member of the request.
+    Request,
+    /// The grant itself.
+    Grant,
+}
+
+impl Fault {
+    /// The `error` member (RFC 6749 §5.2).
+    #[must_use]
+    pub const fn oauth_error(self) -> &'static str {
+        match self {
+            Self::Request => "invalid_request",
+            Self::Grant => "invalid_grant",
+        }
+    }
 }
 
 impl Problem {
@@ -50,7 +70,7 @@ impl Problem {
             retry_after,
             dpop_nonce: None,
             extra: serde_json::Map::new(),
-            oauth_error: None,
+            fault: None,
         }
     }
 
@@ -61,10 +81,10 @@ impl Problem {
         self
     }
 
-    /// The same problem under another of the standard's names, for where it depends on the request.
+    /// The same problem, answered under `/oauth2` as being about this.
     #[must_use]
-    pub const fn as_oauth(mut self, error: &'static str) -> Self {
-        self.oauth_error = Some(error);
+    pub const fn about(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
         self
     }
 
@@ -112,7 +132,7 @@ impl Problem {
             // RFC 6749 §5.2 allows neither quotes, backslashes nor anything beyond ASCII here.
             let description = self.detail.chars().map(|c| if is_error_text(c) { c } else { '\'' }).collect();
             to_json(&OauthError {
-                error: self.oauth_error.unwrap_or(self.code.oauth_error()),
+                error: self.fault.map_or(self.code.oauth_error(), Fault::oauth_error),
                 error_description: description,
                 code: self.code.name(),
             })

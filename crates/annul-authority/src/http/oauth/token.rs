@@ -11,7 +11,7 @@ use crate::http::App;
 use crate::http::auth::Issue;
 use crate::http::client_auth::{OAuthRequest, TokenRequest};
 use crate::http::codes::Code;
-use crate::http::problem::Problem;
+use crate::http::problem::{Fault, Problem};
 use crate::model::{GrantType, Seen};
 use crate::secrets::secret::Secret;
 use crate::store::RefreshRefusal;
@@ -78,7 +78,7 @@ pub async fn token(State(app): State<App>, TokenRequest(request): TokenRequest) 
 
 async fn client_credentials(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, Problem> {
     let granted = app.authority.client_credentials(&request.client, request.form.get("scope"), audience(request)?);
-    granted.await.map_err(|error| refused(error, "invalid_grant"))
+    granted.await.map_err(|error| refused(error, Fault::Grant))
 }
 
 async fn refresh(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, Problem> {
@@ -94,7 +94,7 @@ fn renewed(app: &App, outcome: Result<Refreshed, VerbError>) -> Result<Granted, 
         Err(VerbError::Refresh(RefreshRefusal::Reused)) => "reused",
         Err(_) => "refused",
     });
-    outcome.map(Granted::from).map_err(|error| refused(error, "invalid_grant"))
+    outcome.map(Granted::from).map_err(|error| refused(error, Fault::Grant))
 }
 
 async fn exchange(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, Problem> {
@@ -115,7 +115,7 @@ async fn exchange(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, P
     // A session's own token is its refresh credential, where it was opened so.
     if wanted == Some(ACCESS_TOKEN_TYPE) && actor_token.is_none() && audience.is_empty() {
         let renews = app.authority.renews_itself(&request.client, token).await;
-        if renews.map_err(|error| refused(error, "invalid_request"))? {
+        if renews.map_err(|error| refused(error, Fault::Request))? {
             let asked = refresh_request(request, token);
             let next = renewed(app, app.authority.exchange_access_token(&caller(request), asked).await)?;
             return Ok(Granted { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..next });
@@ -129,7 +129,7 @@ async fn exchange(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, P
     };
     let granted = app.authority.exchange(&caller(request), &request.client, asked).await;
     // RFC 8693 §2.2.2: what is wrong with a token given in exchange is wrong with the request.
-    granted.map_err(|error| refused(error, "invalid_request"))
+    granted.map_err(|error| refused(error, Fault::Request))
 }
 
 async fn assertion(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, Problem> {
@@ -139,7 +139,7 @@ async fn assertion(app: &App, request: &OAuthRequest<Issue>) -> Result<Granted, 
         scope: request.form.get("scope").map(str::to_owned),
     };
     let granted = app.authority.redeem_assertion(&caller(request), &request.client, asked).await;
-    granted.map_err(|error| refused(error, "invalid_grant"))
+    granted.map_err(|error| refused(error, Fault::Grant))
 }
 
 fn refresh_request(request: &OAuthRequest<Issue>, token: &str) -> RefreshRequest {
@@ -179,7 +179,7 @@ fn invalid(detail: &str) -> Problem {
 
 /// A refusal in the standard's terms: what is wrong with the grant is `otherwise`, what has a name of
 /// its own keeps it, and what is none of the client's doing stays what it is.
-fn refused(error: VerbError, otherwise: &'static str) -> Problem {
+fn refused(error: VerbError, otherwise: Fault) -> Problem {
     let problem = Problem::from(error);
     if problem.status() >= 429 || problem.code() == Code::InvalidClient {
         return problem;
@@ -189,7 +189,7 @@ fn refused(error: VerbError, otherwise: &'static str) -> Problem {
         code => !matches!(code.oauth_error(), "invalid_request" | "invalid_grant" | "invalid_client"),
     };
     let problem = problem.with_status(400);
-    if is_named { problem } else { problem.as_oauth(otherwise) }
+    if is_named { problem } else { problem.about(otherwise) }
 }
 
 const fn by(grant: GrantType) -> &'static str {
