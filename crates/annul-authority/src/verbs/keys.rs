@@ -244,12 +244,13 @@ impl Authority {
         }
     }
 
-    /// Forgets retired keys whose last token is gone.
+    /// Forgets retired keys whose last token is gone: not accepted by anybody, and not exchanged here.
     pub(crate) async fn forget_retired_keys(&self) -> Result<(), VerbError> {
         let settings = self.settings();
         let now = self.clock().seconds();
+        let exchanged = self.setup().refresh.exchange.after;
         let is_gone = |record: &KeyRecord| {
-            let last = record.changed.next_second().plus(settings.longest_life);
+            let last = record.changed.next_second().plus(settings.longest_life).plus(exchanged);
             // The store judges by itself; this only spares it being asked each minute.
             record.state == KeyState::Retired && now > settings.until(last).plus(settings.clock_skew)
         };

@@ -9,6 +9,7 @@ use annul_authority::secrets::secret::Secret;
 use annul_authority::verbs::accounts::{AccountRequest, LoginRequest};
 use annul_authority::verbs::audit::AuditQuery;
 use annul_authority::verbs::credentials::OwnPasswordRequest;
+use annul_authority::verbs::keys::RotateRequest;
 use annul_authority::verbs::refresh::{RefreshOutcome, RefreshRequest, Refreshed};
 use annul_authority::verbs::revocations::{CutoffText, LiftRequest};
 use annul_authority::verbs::sessions::{OpenSession, SessionState, TokenAnswer};
@@ -281,6 +282,26 @@ async fn an_access_token_is_exchanged_for_the_next_one_once() {
         assert_eq!(code(exchange_as(&world, &next.access_token).await), "session_revoked");
         assert_eq!(events(&world, "refresh.outside_window").await.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_retired_key_is_kept_while_its_tokens_can_be_exchanged() {
+    const DAY: u64 = 24 * 3600;
+    let exchange = annul_authority::store::RefreshWindow { before: 0, after: 7 * DAY };
+    let refresh = RefreshSetup { exchange, ..RefreshSetup::default() };
+    let mut world = World::with(Setup { refresh, ..Setup::new(ISSUER, AUDIENCE) }).await;
+    let first = world.try_open(OpenSession { exchange: true, ..login("alice", "phone") }).await.unwrap();
+    let head = world.head().await;
+    world.authority.rotate_key(&world.caller, RotateRequest::default(), Some(head)).await.unwrap();
+    world.assert_active(&first.access_token, "a rotation logs nobody out").await;
+    let keys = world.authority.list_keys().await.unwrap().keys.len();
+    world.advance(6 * DAY);
+    world.authority.housekeep().await.unwrap();
+    let next = exchange_as(&world, &first.access_token).await.unwrap();
+    world.assert_active(&next.access_token, "signed by the key that is active now").await;
+    world.advance(2 * DAY);
+    world.authority.housekeep().await.unwrap();
+    assert_eq!(world.authority.list_keys().await.unwrap().keys.len(), keys - 1);
 }
 
 #[tokio::test]
