@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::token::RefreshToken;
 
@@ -62,6 +63,8 @@ pub struct RefreshTokenFile {
 
 /// Bytes of the file that are read. A refresh token has far fewer.
 const LONGEST: u64 = 4096;
+/// Counts what this process has written, so that no two writes share a neighbour.
+static WRITES: AtomicU64 = AtomicU64::new(0);
 
 impl RefreshTokenFile {
     /// The file at `path`, which need not exist; its directory has to.
@@ -93,8 +96,9 @@ impl RefreshTokenFile {
     /// # Errors
     /// When the system does not; the file is then as it was.
     pub fn write(&self, token: &RefreshToken) -> io::Result<()> {
-        // A name of its own: another process may be writing its token at the same time.
-        let next = self.path.with_extension(format!("{}.next", std::process::id()));
+        // A name of its own: another process, or another holder in this one, may be writing at the same time.
+        let write = WRITES.fetch_add(1, Ordering::Relaxed);
+        let next = self.path.with_extension(format!("{}.{write}.next", std::process::id()));
         let written = write_private(&next, token.expose()).and_then(|()| fs::rename(&next, &self.path));
         if written.is_err() {
             // Not there is as good as removed.
@@ -161,5 +165,21 @@ mod tests {
         fs::write(&path, "  \n").unwrap();
         assert!(file.read().is_err(), "an empty file is no token");
         assert!(RefreshTokenFile::at(dir.path().join("none/session")).write(&"x".into()).is_err());
+    }
+
+    #[test]
+    fn who_writes_at_once_writes_whole_and_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["session.alice", "session.bob"];
+        std::thread::scope(|scope| {
+            for name in names.into_iter().cycle().take(8) {
+                let file = RefreshTokenFile::at(dir.path().join(name));
+                scope.spawn(move || (0..50).for_each(|_| file.write(&name.into()).unwrap()));
+            }
+        });
+        for name in names {
+            assert_eq!(RefreshTokenFile::at(dir.path().join(name)).read().unwrap(), Some(name.into()));
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside them");
     }
 }
