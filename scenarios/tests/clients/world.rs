@@ -18,8 +18,7 @@ const BACKEND: &str = "backend";
 const SIGNER: &str = "signer";
 const LEGACY: &str = "legacy";
 const SPA: &str = "spa";
-const GRANTS: [&str; 3] =
-    ["client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"];
+const GRANTS: [&str; 3] = ["client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"];
 
 /// Libraries of another language, run by `tools/peer`.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +61,7 @@ impl World {
         let root = reqwest::Certificate::from_pem(&std::fs::read(ca.root()).expect("the root")).expect("a certificate");
         let http = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
         let admin = credential(home.path());
-        let mut world =
-            Self { home, ca, _authority: authority, admin, http, issuer, secret: String::new() };
+        let mut world = Self { home, ca, _authority: authority, admin, http, issuer, secret: String::new() };
         let made = world.client(json!({"client_id": BACKEND, "scopes": ["annul.read", "orders.read"]})).await;
         world.secret = made["client_secret"].as_str().expect("a secret").to_owned();
         world
@@ -130,7 +128,8 @@ impl World {
         }
         let account = json!({"username": "bob", "password": "correct horse battery staple"});
         self.post("/v1/accounts", account.clone()).await;
-        let backend = [self.refresh_token(BACKEND).await, self.refresh_token(BACKEND).await, self.refresh_token(BACKEND).await];
+        let backend =
+            [self.refresh_token(BACKEND).await, self.refresh_token(BACKEND).await, self.refresh_token(BACKEND).await];
         let world = json!({
             "issuer": self.issuer,
             "root": self.ca.root(),

@@ -54,7 +54,8 @@ async fn verifier_gateway_and_command_line_trust_the_root_they_are_given_and_no_
     service.refuses_as_revoked(&token).await;
 
     // Another root, and none: the command line says what is wrong and sends nothing.
-    for arguments in [&["sessions", "list", "alice", "--tls-root", text_of(stranger.root())][..], &["sessions", "list", "alice"]]
+    for arguments in
+        [&["sessions", "list", "alice", "--tls-root", text_of(stranger.root())][..], &["sessions", "list", "alice"]]
     {
         let ran = cli.run(arguments).await.expect_code(4);
         assert!(names_the_certificate(&ran.stderr), "{}", ran.stderr);

@@ -16,9 +16,15 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], VerbError> {
     Ok(bytes)
 }
 
-/// A name of 128 random bits: a session, a log.
+/// A name of nearly 128 random bits: a session, a log. None begins with a hyphen, which a command line would
+/// take for a flag.
 pub(crate) fn name() -> Result<String, VerbError> {
-    bytes::<16>().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+    loop {
+        let name = URL_SAFE_NO_PAD.encode(bytes::<16>()?);
+        if !name.starts_with('-') {
+            return Ok(name);
+        }
+    }
 }
 
 /// A UUIDv7 (RFC 9562): the `jti` of a token issued now. Its time serves nobody's security.
@@ -38,6 +44,12 @@ pub(crate) fn token_id_after(before: &str, now: UnixMillis) -> Result<String, Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_looks_like_a_flag() {
+        // One in 64 would.
+        assert!((0..2000).all(|_| !name().unwrap().starts_with('-')));
+    }
 
     #[test]
     fn an_id_that_follows_is_greater_whatever_the_clock_says() {

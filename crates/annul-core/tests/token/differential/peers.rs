@@ -75,7 +75,8 @@ impl Peer {
     /// Installs the peer's library first, if that was not done before.
     fn start(language: &str) -> Self {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/peer");
-        let spawned = Command::new(program).args(["differential", language]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let spawned =
+            Command::new(program).args(["differential", language]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = spawned.unwrap_or_else(|error| panic!("{program} {language} does not start: {error}"));
         let (questions, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
         Self { process, questions, answers: BufReader::new(answers) }
