@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 /// The grant by which a token is given for another one (RFC 8693 §2.1).
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// What is given there and what is wanted: an access token (RFC 8693 §3).
+/// The grant by which a token is given for an assertion (RFC 7523 §2.1).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// What an exchange is given and what is wanted of it: an access token (RFC 8693 §3).
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// One side's HTTP client: an address and, where there is one, a credential.
@@ -115,6 +117,22 @@ impl Client {
             let answer = redeemed.await;
             assert_eq!((answer.status, &answer.body["code"]), (400, &json!("session_revoked")), "{caller}");
         }
+    }
+
+    /// Gives an access token for one of this client's own, in a session that descends from the token's.
+    pub async fn derive(&self, token: &str) -> Answer {
+        let form = [("grant_type", TOKEN_EXCHANGE), ("subject_token", token), ("subject_token_type", ACCESS_TOKEN)];
+        self.post_form("/oauth2/token", &form).await
+    }
+
+    /// Gives an assertion for an access token of whom it is about (RFC 7523).
+    pub async fn assert(&self, assertion: &str) -> Answer {
+        self.post_form("/oauth2/token", &[("grant_type", JWT_BEARER), ("assertion", assertion)]).await
+    }
+
+    /// Asks what a token is worth (RFC 7662).
+    pub async fn introspect(&self, token: &str) -> Answer {
+        self.post_form("/oauth2/introspect", &[("token", token)]).await
     }
 
     /// Gives an access token for the next one of its session.

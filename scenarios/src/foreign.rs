@@ -26,15 +26,8 @@ impl ForeignIssuer {
 
     /// The same, with members of the registration replaced or added.
     pub async fn register_with(authority: &Authority, changes: Value) -> Self {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("a key can be made");
-        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("what was made can be read");
-        let public = json!({
-            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "idp-1",
-            "x": URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
-        });
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some("idp-1".to_owned());
-        let issuer = Self { name: Self::NAME.to_owned(), key: EncodingKey::from_ed_der(pkcs8.as_ref()), header };
+        let (key, header, public) = signing_key("idp-1");
+        let issuer = Self { name: Self::NAME.to_owned(), key, header };
         let mut registration = json!({
             "issuer": issuer.name, "jwks": {"keys": [public]}, "longest_life": 3600, "requires_jti": false,
         });
@@ -78,6 +71,19 @@ impl ForeignIssuer {
     }
 }
 
+/// A new key that another library signs with, the header that names it, and its public half as a JWK.
+pub(crate) fn signing_key(kid: &str) -> (EncodingKey, Header, Value) {
+    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("a key can be made");
+    let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("what was made can be read");
+    let public = json!({
+        "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid,
+        "x": URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
+    });
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some(kid.to_owned());
+    (EncodingKey::from_ed_der(pkcs8.as_ref()), header, public)
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is past 1970").as_secs()
@@ -89,7 +95,8 @@ pub fn now_millis() -> u64 {
     u64::try_from(since.as_millis()).expect("it is not yet the year 500 million")
 }
 
-fn fresh() -> u64 {
+/// A number that this process has not used before.
+pub(crate) fn fresh() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     COUNTER.fetch_add(1, Ordering::Relaxed)
