@@ -8,6 +8,7 @@ mod cutoff;
 mod deny;
 mod keys;
 mod lifetimes;
+mod logout;
 mod oauth;
 mod refresh;
 mod routes;
