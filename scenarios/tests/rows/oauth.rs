@@ -1,10 +1,11 @@
 //! The endpoints that other people's clients speak: what they take back, services refuse.
 
 use futures::future::join_all;
-use scenarios::{Answer, Authority, Client, Service};
+use scenarios::{AUDIENCE, Answer, Authority, Client, ForeignIssuer, JWT_BEARER, KeyedClient, Service, now};
 use serde_json::{Value, json};
 
 const REVOKE: &str = "/oauth2/revoke";
+const TOKEN: &str = "/oauth2/token";
 
 /// A session of this client's with a refresh token.
 pub(crate) async fn open(authority: &Authority, client: &Client, subject: &str, device: &str) -> Answer {
@@ -137,4 +138,130 @@ async fn a_refresh_token_may_stand_for_its_user() {
     answered_nothing(&shop.revoke_token(phone.refresh_token()).await);
     all_accept(&services, back.token()).await;
     all_accept(&services, shop.renew(&bob).await.token()).await;
+}
+
+#[tokio::test]
+async fn jwt_bearer_assertion() {
+    let mut authority = Authority::start();
+    let services = [Service::start(&authority, "api").await, Service::start(&authority, "worker").await];
+    let idp = ForeignIssuer::register_with(&authority, json!({"subjects": "shared"})).await;
+    let app = authority.register(json!({"client_id": "app", "scopes": [], "grant_types": [JWT_BEARER]})).await;
+    let robot = KeyedClient::register(&authority, "robot", json!({})).await;
+
+    // As a grant: the identity provider says who it is, signed, and that is good once.
+    let asserted = |subject: &str| idp.token(subject, 0, for_the_authority());
+    let (first, second) = (asserted("alice"), asserted("alice"));
+    let granted = app.assert(&first).await.expect_status(200);
+    let sibling = app.assert(&second).await.expect_status(200);
+    assert_eq!((granted.claim("sub"), granted.claim("client_id")), (json!("alice"), json!("app")));
+    assert!(granted.body["refresh_token"].is_null(), "the next token comes with the next assertion");
+    app.assert(&first).await.expect_invalid_grant("assertion_used");
+
+    // As client authentication: a client without a secret proves its key, each time with another assertion.
+    let proof = robot.proof(json!({}));
+    let own = robot.post_form_proven(TOKEN, &MACHINE, &proof).await.expect_status(200);
+    assert_eq!(own.claim("client_id"), "robot");
+    refused_client(&robot.post_form_proven(TOKEN, &MACHINE, &proof).await);
+    for token in [&granted, &sibling, &own] {
+        all_accept(&services, token.token()).await;
+    }
+    each_is_used_once_by_whom_it_was_meant_for(&app, &idp, &robot).await;
+
+    // What was used stays used, although the process that heard of it is gone.
+    let (last, last_proof) = (asserted("bob"), robot.proof(json!({})));
+    app.assert(&last).await.expect_status(200);
+    robot.post_form_proven(TOKEN, &MACHINE, &last_proof).await.expect_status(200);
+    authority.kill();
+    authority.restart();
+    let app = again(&authority, &app);
+    for assertion in [&last, &first] {
+        app.assert(assertion).await.expect_invalid_grant("assertion_used");
+    }
+    for proof in [&last_proof, &proof] {
+        refused_client(&robot.post_form_proven(TOKEN, &MACHINE, proof).await);
+    }
+    let bob = app.assert(&asserted("bob")).await.expect_status(200);
+    let own_again = robot.post_form(TOKEN, &MACHINE).await.expect_status(200);
+
+    // The tokens are ordinary ones: each dies with its revocation, by the client that proves itself in its way.
+    answered_nothing(&app.revoke_token(granted.token()).await);
+    answered_nothing(&robot.post_form(REVOKE, &[("token", own.token())]).await);
+    for token in [&granted, &own] {
+        all_refuse(&services, token.token()).await;
+    }
+    for token in [&sibling, &bob, &own_again] {
+        all_accept(&services, token.token()).await;
+    }
+    // And what is revoked of the identity provider's user is revoked here, for tokens and for assertions.
+    let unused = asserted("alice");
+    authority.revoke(json!({"issuer": idp.name(), "targets": ["subject:alice"], "cutoff": "always"})).await;
+    all_refuse(&services, sibling.token()).await;
+    app.assert(&unused).await.expect_invalid_grant("token_revoked");
+    all_accept(&services, bob.token()).await;
+    a_backend_asserts_by_its_own_key(&authority, &app, &services).await;
+}
+
+const MACHINE: [(&str, &str); 1] = [("grant_type", "client_credentials")];
+
+/// The claims by which an assertion is for the authority, and for a minute.
+fn for_the_authority() -> Value {
+    json!({"aud": scenarios::ISSUER, "exp": now() + 60})
+}
+
+#[track_caller]
+fn refused_client(answer: &Answer) {
+    assert_eq!((answer.status, &answer.body["error"]), (401, &json!("invalid_client")), "{}", answer.body);
+}
+
+/// Whoever comes at once with one assertion, one of them is served; one for somebody else, or for a later day,
+/// serves nobody.
+async fn each_is_used_once_by_whom_it_was_meant_for(app: &Client, idp: &ForeignIssuer, robot: &KeyedClient) {
+    let (grant, proof) = (idp.token("alice", 0, for_the_authority()), robot.proof(json!({})));
+    let (granted, proven) = (
+        join_all((0..8).map(|_| app.assert(&grant))).await,
+        join_all((0..8).map(|_| robot.post_form_proven(TOKEN, &MACHINE, &proof))).await,
+    );
+    for answers in [granted, proven] {
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    }
+    // What was refused is not used up: the same `jti` is good once it is for whom it should be.
+    let soon = now() + 60;
+    let same = |audience: &str| idp.token("alice", 0, json!({"aud": audience, "exp": soon, "jti": "the-same"}));
+    app.assert(&same(AUDIENCE)).await.expect_invalid_grant("audience_mismatch");
+    app.assert(&same(scenarios::ISSUER)).await.expect_status(200);
+    app.assert(&same(scenarios::ISSUER)).await.expect_invalid_grant("assertion_used");
+    for (claims, code) in [
+        (json!({"exp": soon}), "audience_mismatch"),
+        (json!({"aud": [scenarios::ISSUER, AUDIENCE], "exp": soon}), "audience_mismatch"),
+        (json!({"aud": scenarios::ISSUER, "exp": now() + 700}), "life_too_long"),
+        (json!({"aud": scenarios::ISSUER, "iat": now() - 120, "exp": now() - 60}), "token_expired"),
+        (json!({"aud": scenarios::ISSUER, "exp": soon, "jti": null}), "claim_invalid"),
+    ] {
+        app.assert(&idp.token("alice", 0, claims)).await.expect_invalid_grant(code);
+    }
+    for claims in [
+        json!({"aud": AUDIENCE}),
+        json!({"aud": [scenarios::ISSUER, AUDIENCE]}),
+        json!({"exp": now() + 700}),
+        json!({"iat": now() - 120, "exp": now() - 60}),
+        json!({"iss": "app"}),
+    ] {
+        refused_client(&robot.post_form_proven(TOKEN, &MACHINE, &robot.proof(claims)).await);
+    }
+}
+
+/// A backend that may open sessions says by its own key who its user is; another client's key says nothing.
+async fn a_backend_asserts_by_its_own_key(authority: &Authority, app: &Client, services: &[Service]) {
+    let members = json!({"scopes": ["annul.issue"], "grant_types": [JWT_BEARER]});
+    let backend = KeyedClient::register(authority, "backend", members).await;
+    let other = KeyedClient::register(authority, "other", json!({"grant_types": [JWT_BEARER]})).await;
+    let assertion = backend.assertion("carol", json!({}));
+    // Both at once: one assertion says who calls, another one for whom.
+    let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
+    let carol = backend.post_form(TOKEN, &form).await.expect_status(200);
+    backend.post_form(TOKEN, &form).await.expect_invalid_grant("assertion_used");
+    app.assert(&other.assertion("carol", json!({}))).await.expect_invalid_grant("opens_no_session");
+    all_accept(services, carol.token()).await;
+    authority.revoke(json!({"targets": ["subject:carol"]})).await;
+    all_refuse(services, carol.token()).await;
 }
