@@ -1,17 +1,23 @@
 //! The endpoints that other people's clients speak: what they take back, services refuse.
 
 use futures::future::join_all;
-use scenarios::{AUDIENCE, Answer, Authority, Client, ForeignIssuer, JWT_BEARER, KeyedClient, Service, now};
+use scenarios::{AUDIENCE, Answer, Authority, Client, ForeignIssuer, JWT_BEARER, KeyedClient, Seen, Service, now};
 use serde_json::{Value, json};
 
 const REVOKE: &str = "/oauth2/revoke";
 const TOKEN: &str = "/oauth2/token";
+/// What introspection says of a token that is worth nothing, and nothing else (RFC 7662 §2.2).
+const INACTIVE: &str = r#"{"active":false}"#;
 
 /// A session of this client's with a refresh token.
 pub(crate) async fn open(authority: &Authority, client: &Client, subject: &str, device: &str) -> Answer {
     let session =
         json!({"subject": subject, "client_id": client.id(), "device": {"id": device}, "refresh_token": true});
     authority.open(session).await
+}
+
+fn seen(status: u16, code: &str) -> Seen {
+    Seen { status, code: code.to_owned() }
 }
 
 /// What every service has to say of a token that was revoked.
@@ -264,4 +270,86 @@ async fn a_backend_asserts_by_its_own_key(authority: &Authority, app: &Client, s
     all_accept(services, carol.token()).await;
     authority.revoke(json!({"targets": ["subject:carol"]})).await;
     all_refuse(services, carol.token()).await;
+}
+
+#[tokio::test]
+async fn opaque_reference_token() {
+    let mut authority = Authority::start();
+    let service = Service::start_with(&authority, "api", |options| options.introspects = true).await;
+    let open = async |subject: &str, device: &str| {
+        authority.open(json!({"subject": subject, "device": {"id": device}, "format": "reference"})).await
+    };
+    let (phone, laptop) = (open("alice", "phone").await, open("alice", "laptop").await);
+    let (bob, jwt) = (open("bob", "phone").await, authority.login("alice", "tv").await);
+    let introspected = async |token: &Answer| service.call_route("/introspect", token.token()).await;
+
+    // Nothing to read and nothing to verify: a route that introspects takes it, no other does.
+    for token in [&phone, &laptop, &bob] {
+        assert!(token.token().starts_with("annul_at_") && !token.token().contains('.'), "{}", token.token());
+        let claims = service.answer("/introspect", token.token()).await.expect_status(200);
+        assert_eq!((&claims.body["sub"], &claims.body["sid"]), (&token.body["subject"], &token.body["sid"]));
+        for route in ["/check", "/verify", "/ask"] {
+            assert_eq!(service.call_route(route, token.token()).await.status, 401, "{route}");
+        }
+    }
+    assert_ne!(phone.token(), laptop.token());
+    service.accepts(jwt.token()).await;
+
+    // Deleting it ends it, at the very next request; nothing else noticed.
+    authority.admin().delete(&format!("/v1/sessions/{}", phone.sid())).await.expect_status(200);
+    assert_eq!(introspected(&phone).await, seen(401, "token_revoked"));
+    assert_eq!(authority.admin().introspect(phone.token()).await.expect_status(200).body.to_string(), INACTIVE);
+    let said = authority.admin().introspect(laptop.token()).await.expect_status(200);
+    assert_eq!((&said.body["active"], &said.body["sub"]), (&json!(true), &json!("alice")));
+    for token in [&laptop, &bob] {
+        assert_eq!(introspected(token).await.status, 200);
+    }
+    service.accepts(jwt.token()).await;
+    // The next token of a session is another reference, and the old one goes on beside it.
+    let next = authority.next_token(laptop.sid()).await.expect_status(200);
+    assert_ne!(next.token(), laptop.token());
+    for token in [&next, &laptop] {
+        assert_eq!(introspected(token).await.status, 200);
+    }
+    authority.next_token(phone.sid()).await.expect_refusal(403, "session_revoked");
+
+    // What the session store knew outlasts its process; while it is away nobody knows.
+    authority.kill();
+    assert_eq!(introspected(&bob).await.status, 503);
+    authority.restart();
+    service.ready().await;
+    assert_eq!(introspected(&phone).await, seen(401, "token_revoked"));
+    for token in [&next, &bob] {
+        assert_eq!(introspected(token).await.status, 200);
+    }
+
+    // Her references go with everything else of hers, also by the mode that leaves signed tokens alone.
+    authority.revoke(json!({"targets": ["subject:alice"], "reach": "sessions"})).await;
+    for token in [&next, &laptop] {
+        assert_eq!(introspected(token).await, seen(401, "token_revoked"));
+        assert_eq!(authority.admin().introspect(token.token()).await.expect_status(200).body.to_string(), INACTIVE);
+    }
+    service.accepts(jwt.token()).await;
+    assert_eq!(introspected(&bob).await.status, 200);
+    nobody_makes_one(&authority, &service, &bob).await;
+}
+
+/// One that was changed, and one of another authority, are refused; the log and the store hear nothing of it.
+async fn nobody_makes_one(authority: &Authority, service: &Service, genuine: &Answer) {
+    let text = genuine.token();
+    let elsewhere = Authority::start();
+    let foreign = elsewhere.open(json!({"subject": "bob", "format": "reference"})).await;
+    let before = authority.position().await;
+    let turned = if text.as_bytes()[20] == b'A' { "B" } else { "A" };
+    let changed = format!("{}{turned}{}", &text[..20], &text[21..]);
+    for token in [&changed, &text[..text.len() - 1], foreign.token(), "annul_at_", "annul_at_x"] {
+        let refused = service.call_route("/introspect", token).await;
+        assert_eq!(refused.status, 401, "{token}: {refused:?}");
+        assert_eq!(authority.admin().introspect(token).await.expect_status(200).body.to_string(), INACTIVE);
+    }
+    assert_eq!(authority.position().await, before);
+    assert_eq!(service.call_route("/introspect", text).await.status, 200);
+    let mut secrets = scenarios::Secrets::default();
+    secrets.add("a reference token", text);
+    secrets.assert_absent("after it was used", &[&authority.data()]);
 }
