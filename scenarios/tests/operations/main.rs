@@ -2,6 +2,7 @@
 //! command line, each as real processes.
 
 mod cli;
+mod descent;
 mod doctor;
 mod gateway;
 mod incident;
