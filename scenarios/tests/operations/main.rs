@@ -5,6 +5,7 @@ mod cli;
 mod descent;
 mod doctor;
 mod gateway;
+mod holder;
 mod incident;
 mod incident_page;
 mod relay;
