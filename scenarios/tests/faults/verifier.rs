@@ -1,7 +1,7 @@
 //! A verifier that cannot know: frozen, or cut off. It says so, and never that a live token is dead.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use scenarios::{Authority, Proxy, Service};
 use serde_json::json;
@@ -26,10 +26,11 @@ async fn a_verifier_that_was_frozen_accepts_nothing_revoked_meanwhile() {
         service.process().signal("STOP");
         // The wait ends when the age of the silent verifier has run out: by its own promise it must
         // not accept from then on.
-        let target = format!("subject:alice-{round}");
+        let (target, stopped) = (format!("subject:alice-{round}"), Instant::now());
         let answer = authority.revoke(json!({"targets": [target], "wait": "30s"})).await;
         assert_eq!(answer.body["confirmation"]["confirmed"], true, "{}", answer.body);
-        assert!(now_millis() >= answer.number("enforced_by"), "confirmed before a silent verifier's age has run out");
+        // It reports three times in its age, so its last view is no older than a third of it.
+        assert!(stopped.elapsed() >= Duration::from_secs(1), "confirmed while a silent verifier could still accept");
 
         // Requests that were sent while it was frozen are the first that it sees.
         let (dead, live) = (alice.token(), bob.token());
