@@ -11,6 +11,16 @@ pub fn this_thread(core: usize) -> Result<()> {
     sched_setaffinity(None, &one(core)).with_context(|| format!("core {core}"))
 }
 
+/// Keeps this thread, and whatever it starts from now on, on the first cores, so many of them.
+///
+/// # Errors
+/// When the machine has none of them.
+pub fn first(cores: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    (0..cores).for_each(|core| set.set(core));
+    sched_setaffinity(None, &set).with_context(|| format!("the first {cores} cores"))
+}
+
 /// Lets this thread, and whatever it starts from now on, run anywhere.
 ///
 /// # Errors

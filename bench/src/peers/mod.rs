@@ -5,6 +5,7 @@ pub mod disk;
 pub mod http;
 pub mod jwt;
 pub mod maps;
+pub mod oidc_provider;
 pub mod pingpong;
 pub mod postgres;
 pub mod redis;

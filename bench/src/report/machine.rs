@@ -10,7 +10,7 @@ use crate::world::workspace;
 const CRATES: [&str; 9] =
     ["jsonwebtoken", "aws-lc-rs", "axum", "papaya", "dashmap", "scc", "hashbrown", "argon2", "criterion"];
 /// Those whose version stands in the lock file of the Node peers.
-const PACKAGES: [&str; 4] = ["fast-jwt", "jose", "jwt-redis", "redis"];
+const PACKAGES: [&str; 5] = ["fast-jwt", "jose", "jwt-redis", "oidc-provider", "redis"];
 
 /// Facts of the machine and versions of the peers. What cannot be found out says why.
 pub(super) fn facts() -> BTreeMap<String, String> {

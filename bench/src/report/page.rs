@@ -12,7 +12,7 @@ use crate::measure::Form;
 const HOW_TO_READ: &str = include_str!("reading.md");
 
 /// What each subject does, in the order of the page.
-const SUBJECTS: [(&str, &str); 13] = [
+const SUBJECTS: [(&str, &str); 14] = [
     ("tokens", include_str!("words/tokens.md")),
     ("redis", include_str!("words/redis.md")),
     ("runtimes", include_str!("words/runtimes.md")),
@@ -26,6 +26,7 @@ const SUBJECTS: [(&str, &str); 13] = [
     ("cold", include_str!("words/cold.md")),
     ("signing", include_str!("words/signing.md")),
     ("login", include_str!("words/login.md")),
+    ("refresh", include_str!("words/refresh.md")),
 ];
 
 /// The whole page.

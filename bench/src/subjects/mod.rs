@@ -8,6 +8,7 @@ mod fanout;
 mod introspection;
 mod login;
 mod redis;
+mod refresh;
 mod runtimes;
 pub mod seen;
 mod signing;
@@ -23,7 +24,7 @@ use crate::measure::{Form, Sheet};
 type Measure = fn(Form) -> Result<Sheet>;
 
 /// Every subject by name, in the order of a run.
-pub const SUBJECTS: [(&str, Measure); 13] = [
+pub const SUBJECTS: [(&str, Measure); 14] = [
     ("tokens", tokens::measure),
     ("redis", redis::measure),
     ("runtimes", runtimes::measure),
@@ -37,6 +38,7 @@ pub const SUBJECTS: [(&str, Measure); 13] = [
     ("cold", cold::measure),
     ("signing", signing::measure),
     ("login", login::measure),
+    ("refresh", refresh::measure),
 ];
 
 /// Measures one subject.

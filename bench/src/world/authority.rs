@@ -62,6 +62,15 @@ impl Authority {
         &self.url
     }
 
+    /// Stops it as an operator would: what is in flight is answered, the database closed. What is in its
+    /// home stays, and it can be started there again.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub fn stop(self) -> Result<()> {
+        self.process.stop()
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

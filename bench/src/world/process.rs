@@ -2,8 +2,15 @@
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a child that was asked to stop may take: longer than a server drains.
+const STOPPING: Duration = Duration::from_secs(30);
 
 /// A child that answers lines with lines.
 pub struct Talker {
@@ -53,6 +60,27 @@ impl Talker {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to stop (SIGTERM) and returns when it has, of its own accord and without a complaint.
+    ///
+    /// # Errors
+    /// When it ends with another status than 0, or does not end within [`STOPPING`] and is killed.
+    pub fn stop(mut self) -> Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process has an id")?;
+        kill_process(id, Signal::TERM)?;
+        let child = &mut self.child;
+        thread::scope(|scope| {
+            let (tell, told) = mpsc::channel();
+            scope.spawn(move || tell.send(child.wait()));
+            let Ok(ended) = told.recv_timeout(STOPPING) else {
+                kill_process(id, Signal::KILL)?;
+                bail!("the process had not stopped after {} s", STOPPING.as_secs());
+            };
+            let status = ended?;
+            ensure!(status.success(), "the process ended: {status}");
+            Ok(())
+        })
     }
 }
 
