@@ -133,7 +133,7 @@ impl Trust {
         let Some(described) = described else { return Arc::default() };
         let secrets = token.claims().iss().and_then(|issuer| self.secrets.get(issuer));
         match secrets {
-            Some(secrets) if token.header().alg.is_symmetric() => Arc::clone(secrets),
+            Some(secrets) if token.header().alg().is_symmetric() => Arc::clone(secrets),
             _ => described.keys.clone(),
         }
     }
@@ -144,7 +144,7 @@ impl Trust {
 /// read again because only one of an unknown key comes here.
 fn names_killed_key(view: &View, token: &str) -> bool {
     let Ok(token) = UnverifiedToken::parse(token) else { return false };
-    let named = token.claims().iss().zip(token.header().kid.as_deref());
+    let named = token.claims().iss().zip(token.header().kid());
     named.is_some_and(|(issuer, kid)| view.has_killed(issuer, kid))
 }
 

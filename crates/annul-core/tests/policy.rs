@@ -225,7 +225,7 @@ fn a_verifier_beyond_the_settings_does_not_fit() {
 fn a_token_of_a_killed_key_is_refused_by_a_stale_view_too_and_one_of_an_unknown_key_is_not_judged() {
     let (view, mut writer, token) = good();
     let text = case("a token that nothing revokes is allowed")["token"].as_str().unwrap().to_owned();
-    let kid = UnverifiedToken::parse(&text).unwrap().header().kid.clone().unwrap();
+    let kid = UnverifiedToken::parse(&text).unwrap().header().kid().unwrap().to_owned();
     let mut without_keys = view.issuer(ISSUER).unwrap().record.clone();
     without_keys.keys.clear();
     let at = view.position().unwrap().next();

@@ -121,7 +121,7 @@ impl Authority {
             foreign.config.subjects.ok_or_else(refused)?;
             let record = &foreign.config.record;
             let keys = match self.secrets_of(issuer) {
-                Some(secrets) if assertion.header().alg.is_symmetric() => secrets.clone(),
+                Some(secrets) if assertion.header().alg().is_symmetric() => secrets.clone(),
                 _ => foreign.keys.clone(),
             };
             return Ok((keys, record.longest_life, record.skew));

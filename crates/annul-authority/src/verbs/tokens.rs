@@ -220,7 +220,7 @@ impl Authority {
             let expect =
                 Expect::own(issuer, audience).with_leeway(leeway).with_longest_life(standing.settings.longest_life);
             // Every own key that is known and not published was killed.
-            let names_killed_key = unverified.header().kid.as_deref().is_some_and(|kid| standing.owns(kid));
+            let names_killed_key = unverified.header().kid().is_some_and(|kid| standing.owns(kid));
             return match unverified.verify(&standing.own_keys, &expect, now) {
                 Err(TokenError::KeyUnknown) if names_killed_key => Err(TokenError::KeyKilled),
                 verified => verified,
@@ -237,7 +237,7 @@ impl Authority {
             expect = expect.requiring_jti();
         }
         let keys: &KeySet = match self.secrets_of(&record.issuer) {
-            Some(secrets) if unverified.header().alg.is_symmetric() => secrets,
+            Some(secrets) if unverified.header().alg().is_symmetric() => secrets,
             _ => &foreign.keys,
         };
         unverified.verify(keys, &expect, now)

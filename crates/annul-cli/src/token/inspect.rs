@@ -24,9 +24,9 @@ impl Inspect {
         let token = UnverifiedToken::parse(&text)
             .map_err(|error| Failure::refused(format!("this is not a token: {error} ({})", error.code())))?;
         let header = json!({
-            "alg": token.header().alg.name(),
-            "typ": token.header().typ,
-            "kid": token.header().kid,
+            "alg": token.header().alg().name(),
+            "typ": token.header().typ(),
+            "kid": token.header().kid(),
         });
         let claims = Value::Object(token.claims().map().clone());
         match format {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value};
 
 use super::error::TokenError;
-use super::members::{Item, Members};
+use super::members::{Item, Members, Place};
 use crate::position::Position;
 use crate::time::UnixSeconds;
 
@@ -21,19 +21,58 @@ pub const MAX_NAME: usize = 512;
 pub struct Claims {
     members: Members,
     /// The members as a map, once somebody asked for it.
-    map: OnceLock<Map<String, Value>>,
+    map: OnceLock<Box<Map<String, Value>>>,
+    registered: Registered,
+}
+
+/// The registered claims, found in one pass: where the strings are, and the rest as it is used.
+#[derive(Clone, Debug, Default)]
+struct Registered {
+    iss: Option<Place>,
+    sub: Option<Place>,
+    aud: Option<Place>,
+    jti: Option<Place>,
+    sid: Option<Place>,
+    client_id: Option<Place>,
+    scope: Option<Place>,
+    cnf: Option<Place>,
     exp: Option<UnixSeconds>,
     nbf: Option<UnixSeconds>,
     iat: Option<UnixSeconds>,
     auth_time: Option<UnixSeconds>,
+    lpos: Option<Position>,
+}
+
+impl Registered {
+    fn read(members: &Members) -> Result<Self, TokenError> {
+        let mut found = Self::default();
+        for (place, name, item) in members.iter() {
+            match name {
+                "iss" => found.iss = Some(a_name("iss", place, item)?),
+                "sub" => found.sub = Some(a_name("sub", place, item)?),
+                "jti" => found.jti = Some(a_name("jti", place, item)?),
+                "sid" => found.sid = Some(a_name("sid", place, item)?),
+                "client_id" => found.client_id = Some(a_name("client_id", place, item)?),
+                "azp" => drop(a_name("azp", place, item)?),
+                "aud" => found.aud = Some(an_audience(place, item)?),
+                "scope" => found.scope = Some(a_scope(place, item)?),
+                "cnf" => found.cnf = Some(a_confirmation(place, item)?),
+                "exp" => found.exp = Some(date("exp", item, f64::floor)?),
+                // Rounded up: a token must not become valid before its time.
+                "nbf" => found.nbf = Some(date("nbf", item, f64::ceil)?),
+                "iat" => found.iat = Some(date("iat", item, f64::floor)?),
+                "auth_time" => found.auth_time = Some(date("auth_time", item, f64::floor)?),
+                "lpos" => found.lpos = item.as_str().and_then(|position| position.parse().ok()),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Where a name stands in the claims that it was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NamePlace(usize);
-
-/// Claims that name somebody or something: strings, not empty, at most [`MAX_NAME`] bytes.
-const NAMES: [&str; 6] = ["iss", "sub", "jti", "sid", "client_id", "azp"];
+pub(super) struct NamePlace(Place);
 
 /// What a name has to be.
 pub(super) const A_NAME: &str = "a string that is not empty and at most 512 bytes long";
@@ -50,25 +89,7 @@ impl Claims {
     }
 
     fn of(members: Members) -> Result<Self, TokenError> {
-        for claim in NAMES {
-            if let Some(value) = members.get(claim) {
-                name(value).ok_or(TokenError::claim(claim, A_NAME))?;
-            }
-        }
-        check_audience(members.get("aud"))?;
-        if members.get("scope").is_some_and(|scope| scope.as_str().is_none()) {
-            return Err(TokenError::claim("scope", "a string of words with spaces between"));
-        }
-        check_confirmation(members.get("cnf"))?;
-        Ok(Self {
-            exp: date(&members, "exp", f64::floor)?,
-            // Rounded up: a token must not become valid before its time.
-            nbf: date(&members, "nbf", f64::ceil)?,
-            iat: date(&members, "iat", f64::floor)?,
-            auth_time: date(&members, "auth_time", f64::floor)?,
-            members,
-            map: OnceLock::new(),
-        })
+        Ok(Self { registered: Registered::read(&members)?, members, map: OnceLock::new() })
     }
 
     /// The claim's value, whatever its type.
@@ -80,7 +101,7 @@ impl Claims {
     /// All claims. The first call makes the map.
     #[must_use]
     pub fn map(&self) -> &Map<String, Value> {
-        self.map.get_or_init(|| self.members.to_map())
+        self.map.get_or_init(|| self.members.to_map().into())
     }
 
     /// The claim as it was read.
@@ -96,76 +117,82 @@ impl Claims {
     /// `iss`, the issuer.
     #[must_use]
     pub fn iss(&self) -> Option<&str> {
-        self.string("iss")
+        self.string(self.registered.iss)
     }
 
     /// `sub`, the subject.
     #[must_use]
     pub fn sub(&self) -> Option<&str> {
-        self.string("sub")
+        self.string(self.registered.sub)
     }
 
     /// `aud`, the audiences: one, several or none.
     #[must_use]
     pub fn aud(&self) -> Vec<&str> {
-        match self.members.get("aud") {
-            Some(Item::Text(audience)) => vec![audience],
-            Some(Item::Tree(Value::Array(audiences))) => audiences.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        }
+        self.audiences().collect()
+    }
+
+    /// The same without a list.
+    pub(super) fn audiences(&self) -> impl Iterator<Item = &str> {
+        let (one, several) = match self.at(self.registered.aud) {
+            Some(Item::Text(audience)) => (Some(audience), None),
+            Some(Item::Tree(Value::Array(audiences))) => (None, Some(audiences)),
+            _ => (None, None),
+        };
+        one.into_iter().chain(several.into_iter().flatten().filter_map(Value::as_str))
     }
 
     /// `exp`, rounded down. Before 1970 reads as 1970.
     #[must_use]
     pub const fn exp(&self) -> Option<UnixSeconds> {
-        self.exp
+        self.registered.exp
     }
 
     /// `nbf`, rounded up.
     #[must_use]
     pub const fn nbf(&self) -> Option<UnixSeconds> {
-        self.nbf
+        self.registered.nbf
     }
 
     /// `iat`, rounded down.
     #[must_use]
     pub const fn iat(&self) -> Option<UnixSeconds> {
-        self.iat
+        self.registered.iat
     }
 
     /// `auth_time`, when the user last logged in, rounded down.
     #[must_use]
     pub const fn auth_time(&self) -> Option<UnixSeconds> {
-        self.auth_time
+        self.registered.auth_time
     }
 
     /// `jti`, the token's id.
     #[must_use]
     pub fn jti(&self) -> Option<&str> {
-        self.string("jti")
+        self.string(self.registered.jti)
     }
 
     /// `sid`, the session.
     #[must_use]
     pub fn sid(&self) -> Option<&str> {
-        self.string("sid")
+        self.string(self.registered.sid)
     }
 
     /// `client_id`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.string("client_id")
+        self.string(self.registered.client_id)
     }
 
     /// The words of `scope`.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.string("scope").unwrap_or_default().split(' ').filter(|word| !word.is_empty())
+        self.string(self.registered.scope).unwrap_or_default().split(' ').filter(|word| !word.is_empty())
     }
 
     /// `lpos`, if it is a position. It means something in own tokens only.
     #[must_use]
-    pub fn lpos(&self) -> Option<Position> {
-        self.string("lpos")?.parse().ok()
+    pub const fn lpos(&self) -> Option<Position> {
+        self.registered.lpos
     }
 
     /// `cnf.jkt` and `cnf.x5t#S256`, as far as they are there.
@@ -177,7 +204,7 @@ impl Claims {
     /// What the token is bound to, as its `cnf` says. Other methods of confirmation are not read.
     #[must_use]
     pub fn binding(&self) -> Binding<'_> {
-        let Some(Item::Tree(cnf)) = self.members.get("cnf") else { return Binding::default() };
+        let Some(Item::Tree(cnf)) = self.at(self.registered.cnf) else { return Binding::default() };
         let [key, certificate] = CONFIRMATIONS.map(|method| cnf.get(method).and_then(Value::as_str));
         Binding { key, certificate }
     }
@@ -196,8 +223,12 @@ impl Claims {
         self.members.at(place.0).and_then(name)
     }
 
-    fn string(&self, claim: &str) -> Option<&str> {
-        self.members.get(claim)?.as_str()
+    fn at(&self, place: Option<Place>) -> Option<Item<'_>> {
+        self.members.at(place?)
+    }
+
+    fn string(&self, place: Option<Place>) -> Option<&str> {
+        self.members.text_at(place?)
     }
 }
 
@@ -228,34 +259,40 @@ pub(super) fn name_of(text: &str) -> Option<&str> {
     Some(text).filter(|name| !name.is_empty() && name.len() <= MAX_NAME)
 }
 
-fn check_audience(aud: Option<Item<'_>>) -> Result<(), TokenError> {
-    let well_typed = match aud {
-        None | Some(Item::Text(_)) => true,
-        Some(Item::Tree(Value::Array(audiences))) => !audiences.is_empty() && audiences.iter().all(Value::is_string),
-        Some(_) => false,
-    };
-    if well_typed { Ok(()) } else { Err(TokenError::claim("aud", "a string or an array of strings, not empty")) }
+fn a_name(claim: &'static str, place: Place, item: Item<'_>) -> Result<Place, TokenError> {
+    name(item).map(|_| place).ok_or(TokenError::claim(claim, A_NAME))
 }
 
-fn check_confirmation(cnf: Option<Item<'_>>) -> Result<(), TokenError> {
-    let Some(cnf) = cnf else { return Ok(()) };
+fn an_audience(place: Place, aud: Item<'_>) -> Result<Place, TokenError> {
+    let well_typed = match aud {
+        Item::Text(_) => true,
+        Item::Tree(Value::Array(audiences)) => !audiences.is_empty() && audiences.iter().all(Value::is_string),
+        _ => false,
+    };
+    well_typed.then_some(place).ok_or(TokenError::claim("aud", "a string or an array of strings, not empty"))
+}
+
+fn a_scope(place: Place, scope: Item<'_>) -> Result<Place, TokenError> {
+    scope.as_str().map(|_| place).ok_or(TokenError::claim("scope", "a string of words with spaces between"))
+}
+
+fn a_confirmation(place: Place, cnf: Item<'_>) -> Result<Place, TokenError> {
     let refused = TokenError::claim("cnf", "an object whose thumbprints are strings");
     let Item::Tree(Value::Object(methods)) = cnf else { return Err(refused) };
     let mut named = CONFIRMATIONS.into_iter().filter_map(|method| methods.get(method));
     let well_typed = named.all(|it| it.as_str().and_then(name_of).is_some());
-    if well_typed { Ok(()) } else { Err(refused) }
+    well_typed.then_some(place).ok_or(refused)
 }
 
 /// A `NumericDate`: any JSON number. What lies before 1970 becomes 1970, what lies beyond the range
 /// becomes its end; both are then refused, or harmless, by the comparisons they take part in.
-fn date(members: &Members, claim: &'static str, round: fn(f64) -> f64) -> Result<Option<UnixSeconds>, TokenError> {
-    let Some(value) = members.get(claim) else { return Ok(None) };
+fn date(claim: &'static str, value: Item<'_>, round: fn(f64) -> f64) -> Result<UnixSeconds, TokenError> {
     let refused = TokenError::claim(claim, "a number of seconds since 1970");
     let Item::Number(value) = value else { return Err(refused) };
     if let Some(seconds) = value.as_u64() {
-        return Ok(Some(UnixSeconds(seconds)));
+        return Ok(UnixSeconds(seconds));
     }
     let seconds = value.as_f64().ok_or(refused)?;
     // A float cast saturates: negative becomes 0.
-    Ok(Some(UnixSeconds(round(seconds) as u64)))
+    Ok(UnixSeconds(round(seconds) as u64))
 }

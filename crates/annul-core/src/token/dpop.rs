@@ -172,14 +172,14 @@ fn the_only<'h>(headers: impl IntoIterator<Item = &'h [u8]>) -> Result<&'h str, 
 /// The key and what it signed.
 fn signed(proof: &str, algorithms: &[Algorithm]) -> Result<(Key, Claims), ProofError> {
     let (jws, payload) = Jws::parse(proof)?;
-    if !Typ::Exactly(PROOF_TYP.to_owned()).accepts(jws.header.typ.as_deref()) {
+    if !Typ::Exactly(PROOF_TYP.to_owned()).accepts(jws.header.typ()) {
         return Err(ProofError::Typ);
     }
-    let alg = jws.header.alg;
+    let alg = jws.header.alg();
     if alg.is_symmetric() || !algorithms.contains(&alg) {
         return Err(ProofError::Algorithm);
     }
-    let key = match jws.header_members.get("jwk") {
+    let key = match jws.header.item("jwk") {
         Some(Item::Tree(jwk @ Value::Object(_))) => Key::from_jwk(jwk).map_err(ProofError::Key)?,
         _ => return Err(ProofError::Key(JwkError::Member("jwk"))),
     };

@@ -150,13 +150,13 @@ impl Expect {
     /// What can be said before a key is looked up: the kind of token, whose it claims to be, and the
     /// algorithm.
     pub(super) fn admits(&self, header: &Header, claims: &Claims) -> Result<(), TokenError> {
-        if !self.typ.accepts(header.typ.as_deref()) {
+        if !self.typ.accepts(header.typ()) {
             return Err(TokenError::TypMismatch);
         }
         if claims.iss() != Some(self.issuer()) {
             return Err(TokenError::IssuerMismatch);
         }
-        if !self.algorithms.contains(&header.alg) {
+        if !self.algorithms.contains(&header.alg()) {
             return Err(TokenError::AlgNotAllowed);
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Expect {
     /// What the claims have to say once they are believed.
     pub(super) fn accepts(&self, claims: &Claims, now: UnixSeconds) -> Result<(), TokenError> {
         let audience_named = |audience: &str| self.audiences.iter().any(|own| own == audience);
-        if !claims.aud().into_iter().any(audience_named) {
+        if !claims.audiences().any(audience_named) {
             return Err(TokenError::AudienceMismatch);
         }
         self.accepts_dates(claims, now)?;

@@ -1,45 +1,94 @@
 //! The header: which algorithm and key the token claims, and what kind of token it claims to be.
 
+use std::fmt;
+
 use super::algorithm::Algorithm;
 use super::error::{Malformed, TokenError};
-use super::members::{Item, Members};
+use super::members::{Item, Members, Place};
 
 /// A token's header. It chooses nothing: `kid` looks a key up, and the key decides which algorithm
 /// it is good for. Keys and addresses of keys inside a header (`jwk`, `jku`, `x5c`, `x5u`) are not
 /// read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Header {
-    /// The algorithm the token says it was signed with.
-    pub alg: Algorithm,
-    /// What kind of token it says it is.
-    pub typ: Option<String>,
-    /// The name of the key it says it was signed with.
-    pub kid: Option<String>,
+    members: Members,
+    alg: Algorithm,
+    typ: Option<Place>,
+    kid: Option<Place>,
 }
 
 impl Header {
-    pub(super) fn read(members: &Members) -> Result<Self, TokenError> {
-        if members.get("enc").is_some() {
+    pub(super) fn read(bytes: Vec<u8>) -> Result<Self, TokenError> {
+        let members = Members::read(bytes)?;
+        let (mut alg, mut typ, mut kid) = (None, None, None);
+        let (mut encrypted, mut extended) = (false, false);
+        for (place, name, item) in members.iter() {
+            match name {
+                "alg" => alg = Some(item),
+                "typ" => typ = Some((place, item)),
+                "kid" => kid = Some((place, item)),
+                "enc" => encrypted = true,
+                // No extension is understood, so an empty or ill-typed list is refused like a full one;
+                // `b64` would change what is signed and has no place in a JWT (RFC 7797 §7).
+                "crit" | "b64" => extended = true,
+                _ => {}
+            }
+        }
+        if encrypted {
             return Err(Malformed::Encrypted.into());
         }
-        // No extension is understood, so an empty or ill-typed list is refused like a full one;
-        // `b64` would change what is signed and has no place in a JWT (RFC 7797 §7).
-        if members.get("crit").is_some() || members.get("b64").is_some() {
+        if extended {
             return Err(TokenError::CritUnsupported);
         }
-        let alg = string(members, "alg")?.ok_or(Malformed::Header)?;
-        Ok(Self {
-            alg: Algorithm::from_name(alg).ok_or(TokenError::AlgNotAllowed)?,
-            typ: string(members, "typ")?.map(str::to_owned),
-            kid: string(members, "kid")?.map(str::to_owned),
-        })
+        let alg = alg.and_then(Item::as_str).ok_or(Malformed::Header)?;
+        let alg = Algorithm::from_name(alg).ok_or(TokenError::AlgNotAllowed)?;
+        let (typ, kid) = (string(typ)?, string(kid)?);
+        Ok(Self { alg, typ, kid, members })
+    }
+
+    /// The algorithm the token says it was signed with.
+    #[must_use]
+    pub const fn alg(&self) -> Algorithm {
+        self.alg
+    }
+
+    /// What kind of token it says it is.
+    #[must_use]
+    pub fn typ(&self) -> Option<&str> {
+        self.members.text_at(self.typ?)
+    }
+
+    /// The name of the key it says it was signed with.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.members.text_at(self.kid?)
+    }
+
+    /// The member of this name, as it was read: a DPoP proof names its own key in one.
+    pub(super) fn item(&self, name: &str) -> Option<Item<'_>> {
+        self.members.get(name)
+    }
+
+    /// The text it was read from.
+    pub(super) fn text(&self) -> &str {
+        self.members.text()
     }
 }
 
-fn string<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Malformed> {
-    match members.get(name) {
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Header")
+            .field("alg", &self.alg)
+            .field("typ", &self.typ())
+            .field("kid", &self.kid())
+            .finish_non_exhaustive()
+    }
+}
+
+fn string(member: Option<(Place, Item<'_>)>) -> Result<Option<Place>, Malformed> {
+    match member {
         None => Ok(None),
-        Some(Item::Text(text)) => Ok(Some(text)),
+        Some((place, Item::Text(_))) => Ok(Some(place)),
         Some(_) => Err(Malformed::Header),
     }
 }

@@ -57,7 +57,7 @@ impl Introspectable {
             return Err(TokenError::IssuerMismatch);
         }
         self.expect.accepts(&claims, now)?;
-        VerifiedToken::of(String::new(), claims, key_id.into(), &self.expect)
+        VerifiedToken::of(None, claims, key_id.into(), &self.expect)
     }
 }
 

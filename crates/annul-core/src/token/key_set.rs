@@ -116,15 +116,16 @@ impl KeySet {
     /// The key whose signature this is. `kid` finds it; without one, there must be one key that fits
     /// the algorithm, or only secrets, which are tried in turn.
     pub(super) fn verify(&self, header: &Header, message: &[u8], signature: &[u8]) -> Result<&Key, TokenError> {
-        let named = || self.keys.iter().filter(|key| header.kid.is_none() || key.kid() == header.kid.as_deref());
-        let fitting = || named().filter(|key| key.fits(header.alg));
+        let (alg, kid) = (header.alg(), header.kid());
+        let named = || self.keys.iter().filter(|key| kid.is_none() || key.kid() == kid);
+        let fitting = || named().filter(|key| key.fits(alg));
         let mut candidates = fitting();
         match (candidates.next(), candidates.next()) {
             (None, _) if named().next().is_none() => Err(TokenError::KeyUnknown),
             (None, _) => Err(TokenError::AlgNotAllowed),
-            (Some(key), None) => key.verify(header.alg, message, signature).map(|()| key),
-            (Some(_), Some(_)) if header.alg.is_symmetric() && header.kid.is_none() => fitting()
-                .find(|key| key.verify(header.alg, message, signature).is_ok())
+            (Some(key), None) => key.verify(alg, message, signature).map(|()| key),
+            (Some(_), Some(_)) if alg.is_symmetric() && kid.is_none() => fitting()
+                .find(|key| key.verify(alg, message, signature).is_ok())
                 .ok_or(TokenError::SignatureInvalid),
             (Some(_), Some(_)) => Err(TokenError::KeyAmbiguous),
         }

@@ -7,38 +7,61 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::error::Malformed;
 use super::json::{self, Strict};
+use super::plain;
 
 /// Members up to which names are compared with each other; beyond, a set is quicker, and a hostile
 /// object of thousands costs no more than its length.
-const COMPARED: usize = 24;
+pub(super) const COMPARED: usize = 24;
 
 /// The members of one object, each named once, in the order of the text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     text: String,
-    list: Vec<(Text, Kept)>,
+    list: Vec<Member>,
+}
+
+/// A member as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) name: Text,
+    pub(super) value: Kept,
 }
 
 /// A string: where it stands in the text, or, when it was written with escapes, what it means.
 #[derive(Clone, Debug)]
-enum Text {
-    Within { start: usize, end: usize },
+pub(super) enum Text {
+    Within { start: u32, end: u32 },
     Own(Box<str>),
 }
 
 #[derive(Clone, Debug)]
-enum Kept {
+pub(super) enum Kept {
     Null,
     Bool(bool),
     Number(Number),
     Text(Text),
-    Tree(Value),
+    Tree(Box<Value>),
+}
+
+/// Which of an object's members it is, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(NonZeroU32);
+
+impl Place {
+    fn of(index: usize) -> Option<Self> {
+        u32::try_from(index + 1).ok().and_then(NonZeroU32::new).map(Self)
+    }
+
+    const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
 }
 
 /// A member's value.
@@ -82,6 +105,9 @@ impl Members {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(json::read_object(text.as_bytes()).err().unwrap_or(Malformed::NotObject));
         }
+        if let Some(list) = plain::members(&text) {
+            return Ok(Self { text, list });
+        }
         let refusal = Cell::new(None);
         let mut reader = serde_json::Deserializer::from_str(&text);
         let listed = Listing { text: &text, strict: Strict::within_an_object(&refusal) }.deserialize(&mut reader);
@@ -98,9 +124,9 @@ impl Members {
             Value::Bool(flag) => Kept::Bool(flag),
             Value::Number(number) => Kept::Number(number),
             Value::String(text) => Kept::Text(own(text)),
-            tree => Kept::Tree(tree),
+            tree => Kept::Tree(tree.into()),
         };
-        let list = map.into_iter().map(|(name, value)| (own(name), kept(value))).collect();
+        let list = map.into_iter().map(|(name, value)| Member { name: own(name), value: kept(value) }).collect();
         Self { text: String::new(), list }
     }
 
@@ -110,18 +136,25 @@ impl Members {
     }
 
     /// Which of the members has that name.
-    pub(super) fn place(&self, name: &str) -> Option<usize> {
-        self.list.iter().position(|(own, _)| own.of(&self.text) == name)
+    pub(super) fn place(&self, name: &str) -> Option<Place> {
+        self.list.iter().position(|member| member.name.is(name, &self.text)).and_then(Place::of)
     }
 
     /// The member at a place.
-    pub(super) fn at(&self, place: usize) -> Option<Item<'_>> {
-        self.list.get(place).map(|(_, kept)| self.item(kept))
+    pub(super) fn at(&self, place: Place) -> Option<Item<'_>> {
+        self.list.get(place.index()).map(|member| self.item(&member.value))
     }
 
-    /// Every member.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Item<'_>)> {
-        self.list.iter().map(|(name, kept)| (name.of(&self.text), self.item(kept)))
+    /// The string at a place, if it is one.
+    pub(super) fn text_at(&self, place: Place) -> Option<&str> {
+        self.at(place).and_then(Item::as_str)
+    }
+
+    /// Every member: where it is, its name and its value.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &str, Item<'_>)> {
+        self.list.iter().enumerate().filter_map(|(index, member)| {
+            Some((Place::of(index)?, member.name.of(&self.text), self.item(&member.value)))
+        })
     }
 
     fn item<'m>(&'m self, kept: &'m Kept) -> Item<'m> {
@@ -136,7 +169,7 @@ impl Members {
 
     /// All members as a map.
     pub(super) fn to_map(&self) -> Map<String, Value> {
-        self.iter().map(|(name, item)| (name.to_owned(), item.to_value())).collect()
+        self.iter().map(|(_, name, item)| (name.to_owned(), item.to_value())).collect()
     }
 
     /// The text that was read; empty for members of a map.
@@ -144,25 +177,33 @@ impl Members {
         &self.text
     }
 
-    /// The text alone.
-    pub(super) fn into_text(self) -> String {
-        self.text
-    }
 }
 
 impl Text {
     /// The place of a part of `text` that the reader lent out.
-    fn within(text: &str, part: &str) -> Self {
+    pub(super) fn within(text: &str, part: &str) -> Self {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
-        Self::Within { start, end: start + part.len() }
+        match (u32::try_from(start), u32::try_from(start + part.len())) {
+            (Ok(start), Ok(end)) => Self::Within { start, end },
+            _ => Self::Own(part.into()),
+        }
     }
 
     fn of<'t>(&'t self, text: &'t str) -> &'t str {
         match self {
             // A place that was taken in this very text lies in it.
-            Self::Within { start, end } => text.get(*start..*end).unwrap_or_default(),
+            Self::Within { start, end } => text.get(*start as usize..*end as usize).unwrap_or_default(),
             Self::Own(own) => own,
         }
+    }
+
+    /// Whether it is `other`; mostly the length tells.
+    fn is(&self, other: &str, text: &str) -> bool {
+        let length = match self {
+            Self::Within { start, end } => (end - start) as usize,
+            Self::Own(own) => own.len(),
+        };
+        length == other.len() && self.of(text) == other
     }
 }
 
@@ -173,7 +214,7 @@ struct Listing<'t, 'r> {
 }
 
 impl<'de> DeserializeSeed<'de> for Listing<'de, '_> {
-    type Value = Vec<(Text, Kept)>;
+    type Value = Vec<Member>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -181,7 +222,7 @@ impl<'de> DeserializeSeed<'de> for Listing<'de, '_> {
 }
 
 impl<'de> Visitor<'de> for Listing<'de, '_> {
-    type Value = Vec<(Text, Kept)>;
+    type Value = Vec<Member>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -189,21 +230,21 @@ impl<'de> Visitor<'de> for Listing<'de, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let Self { text, strict } = self;
-        let mut list: Vec<(Text, Kept)> = Vec::with_capacity(16);
+        let mut list: Vec<Member> = Vec::with_capacity(16);
         let mut names = HashSet::new();
         while let Some(name) = members.next_key_seed(Name { text })? {
             let known = if list.len() < COMPARED {
-                list.iter().any(|(other, _)| other.of(text) == name.of(text))
+                list.iter().any(|other| other.name.is(name.of(text), text))
             } else {
                 if names.is_empty() {
-                    names.extend(list.iter().map(|(name, _)| name.of(text).to_owned()));
+                    names.extend(list.iter().map(|member| member.name.of(text).to_owned()));
                 }
                 !names.insert(name.of(text).to_owned())
             };
             if known {
                 return Err(A::Error::custom(strict.refuse::<A::Error>(Malformed::DuplicateMember)));
             }
-            list.push((name, members.next_value_seed(Member { text, strict })?));
+            list.push(Member { name, value: members.next_value_seed(Held { text, strict })? });
         }
         Ok(list)
     }
@@ -239,12 +280,12 @@ impl<'de> Visitor<'de> for Name<'de> {
 }
 
 /// Reads a member's value.
-struct Member<'t, 'r> {
+struct Held<'t, 'r> {
     text: &'t str,
     strict: Strict<'r>,
 }
 
-impl<'de> DeserializeSeed<'de> for Member<'de, '_> {
+impl<'de> DeserializeSeed<'de> for Held<'de, '_> {
     type Value = Kept;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kept, D::Error> {
@@ -252,7 +293,7 @@ impl<'de> DeserializeSeed<'de> for Member<'de, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Member<'de, '_> {
+impl<'de> Visitor<'de> for Held<'de, '_> {
     type Value = Kept;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,11 +329,11 @@ impl<'de> Visitor<'de> for Member<'de, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Kept, A::Error> {
-        self.strict.visit_seq(elements).map(Kept::Tree)
+        self.strict.visit_seq(elements).map(|tree| Kept::Tree(tree.into()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Kept, A::Error> {
-        self.strict.visit_map(members).map(Kept::Tree)
+        self.strict.visit_map(members).map(|tree| Kept::Tree(tree.into()))
     }
 }
 

@@ -27,6 +27,7 @@ mod key_set;
 mod members;
 mod names;
 pub mod opaque;
+mod plain;
 mod verify;
 mod weak;
 
@@ -51,7 +52,6 @@ pub use json::MAX_DEPTH;
 pub use jwk::JwkError;
 pub use key::Key;
 pub use key_set::{KeySet, MAX_JWKS, MAX_KEYS, SkippedKey};
-use members::Members;
 pub use names::MAX_ANCESTORS;
 pub use verify::VerifiedToken;
 pub use weak::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_BITS};
@@ -109,7 +109,6 @@ pub fn verify_jws(token: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
 struct Jws<'a> {
     signed: &'a str,
     header: Header,
-    header_members: Members,
     signature: Vec<u8>,
 }
 
@@ -129,8 +128,7 @@ impl<'a> Jws<'a> {
         }
         let [header, payload, signature] = [header, payload, signature].map(decode);
         let (header, payload, signature) = (header?, payload?, signature?);
-        let header_members = Members::read(header)?;
-        Ok((Self { signed, header: Header::read(&header_members)?, header_members, signature }, payload))
+        Ok((Self { signed, header: Header::read(header)?, signature }, payload))
     }
 }
 

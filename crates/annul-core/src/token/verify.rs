@@ -11,6 +11,7 @@ use super::claims::Claims;
 use super::error::TokenError;
 use super::expect::Expect;
 use super::facts::{Facts, NamedTarget, Subject};
+use super::header::Header;
 use super::key_set::KeySet;
 use super::names::Names;
 use super::{Jws, UnverifiedToken, digest};
@@ -54,8 +55,7 @@ struct Inner {
     claims: Claims,
     names: Names,
     key_id: Arc<str>,
-    /// The header, decoded.
-    header: String,
+    header: Option<Header>,
     digest: OnceLock<[u8; 32]>,
     /// The digest's text, which names a token without `jti`.
     token_hash: Option<String>,
@@ -75,18 +75,18 @@ struct CachedFacts {
 
 impl VerifiedToken {
     pub(super) fn new(jws: Jws<'_>, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
-        Self::of(jws.header_members.into_text(), claims, key_id, expect)
+        Self::of(Some(jws.header), claims, key_id, expect)
     }
 
-    /// The token with these claims; `header` is the text of its header, empty where it has none.
-    pub(super) fn of(header: String, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
+    /// The token with these claims and its header, where it has one.
+    pub(super) fn of(header: Option<Header>, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
         let names = match expect.own {
             true => Names::of_own(&claims, &expect.claim_names)?,
             false => Names::of_foreign(&claims, &expect.claim_names)?,
         };
         let known_digest = OnceLock::new();
         let token_hash = claims.jti().is_none().then(|| {
-            let digest = known_digest.get_or_init(|| digest(&header, claims.text()));
+            let digest = known_digest.get_or_init(|| digest(text_of(header.as_ref()), claims.text()));
             URL_SAFE_NO_PAD.encode(digest)
         });
         Ok(Self(Arc::new(Inner {
@@ -199,7 +199,7 @@ impl VerifiedToken {
     /// The hash of the decoded header and payload. It is the same for every signature over them.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        *self.0.digest.get_or_init(|| digest(&self.0.header, self.0.claims.text()))
+        *self.0.digest.get_or_init(|| digest(text_of(self.0.header.as_ref()), self.0.claims.text()))
     }
 
     /// The target that names this very token: `token` by its `jti`, else `token_hash`.
@@ -272,6 +272,10 @@ impl fmt::Debug for VerifiedToken {
             .field("expires", &self.0.expires)
             .finish_non_exhaustive()
     }
+}
+
+fn text_of(header: Option<&Header>) -> &str {
+    header.map_or("", Header::text)
 }
 
 fn reading(claims: &Claims, expect: &Expect) -> Result<Reading, TokenError> {
