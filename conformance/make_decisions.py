@@ -61,15 +61,16 @@ def target(kind: str, *parts: str, issuer: str = OWN) -> dict:
     def prefixed(part):
         return struct.pack("<Q", len(part.encode())) + part.encode()
 
-    message = prefixed(issuer) + bytes([TAGS[kind]]) + b"".join(map(prefixed, parts))
-    return {"target": b64(blake3(message, key=HASH_KEY).digest()[:16]), "of": kind}
+    issuer_key = blake3(issuer.encode(), key=HASH_KEY).digest()
+    message = bytes([TAGS[kind]]) + b"".join(map(prefixed, parts))
+    return {"target": b64(blake3(message, key=issuer_key).digest()[:16]), "of": kind}
 
 
 # The log: three records that every case begins with, then those of the case, numbered from 1:4.
 SETTINGS = {
     "revision": 1, "issuer": OWN, "longest_life": 900, "max_leeway": 60, "clock_skew": 5,
     "claims": ["tenant", "groups", "plan"], "ask_on": ["plan"],
-    "hash_key": b64(blake3(HASH_KEY, derive_key_context="annul hash key id v0").digest()[:8]),
+    "hash_key": b64(blake3(HASH_KEY, derive_key_context="annul hash key id v1").digest()[:8]),
 }  # fmt: skip
 
 

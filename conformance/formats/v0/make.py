@@ -60,8 +60,9 @@ def prefixed(part: str) -> bytes:
 
 
 def target_hash(issuer: str, kind: str, parts: list[str]) -> bytes:
-    message = prefixed(issuer) + bytes([TAGS[kind]]) + b"".join(map(prefixed, parts))
-    return blake3(message, key=HASH_KEY).digest()[:16]
+    issuer_key = blake3(issuer.encode(), key=HASH_KEY).digest()
+    message = bytes([TAGS[kind]]) + b"".join(map(prefixed, parts))
+    return blake3(message, key=issuer_key).digest()[:16]
 
 
 def chain() -> dict:
@@ -73,7 +74,7 @@ def chain() -> dict:
 
 
 def targets() -> dict:
-    key_id = blake3(HASH_KEY, derive_key_context="annul hash key id v0").digest()[:8]
+    key_id = blake3(HASH_KEY, derive_key_context="annul hash key id v1").digest()[:8]
     return {
         "hash_key": HASH_KEY.hex(),
         "hash_key_id": b64(key_id),

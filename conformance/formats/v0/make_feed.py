@@ -26,7 +26,7 @@ thumbprint = b64(hashlib.sha256(json.dumps(
     {"crv": "Ed25519", "kty": "OKP", "x": b64(public)}, separators=(",", ":")).encode()).digest())
 
 hash_key = bytes([9] * 32)
-hash_key_id = b64(blake3.blake3(hash_key, derive_key_context="annul hash key id v0").digest(8))
+hash_key_id = b64(blake3.blake3(hash_key, derive_key_context="annul hash key id v1").digest(8))
 
 
 def sign(domain: str, raw: str) -> str:

@@ -362,49 +362,62 @@ fn decode_part(text: &str) -> Result<String, TargetError> {
     String::from_utf8(bytes).map_err(|_| TargetError::Encoding)
 }
 
-/// The hash of a target: 128 bits of keyed BLAKE3 over issuer, kind and parts, each prefixed with
-/// its length so that no two targets share an input.
+/// The hash of a target: 128 bits of keyed BLAKE3 over kind and parts, under a key that is the hash
+/// key's keyed BLAKE3 of the issuer. Each part is prefixed with its length, so no two targets share an
+/// input, and most fit one block of the hash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetHash(pub [u8; 16]);
 
 impl TargetHash {
     /// The hash of the target with these parts, without building a [`Target`] first.
     #[must_use]
-    #[expect(clippy::indexing_slicing, reason = "the input was made as long as what is written takes")]
     pub fn of(key: &HashKey, issuer: &str, kind: TargetKind, parts: &[&str]) -> Self {
-        let length = |part: &str| LENGTH + part.len();
-        let needed = length(issuer) + 1 + parts.iter().map(|part| length(part)).sum::<usize>();
+        IssuerKey::of(key, issuer).hash(kind, parts)
+    }
+}
+
+/// The key under which the targets of one issuer are hashed: to be derived once for all of a token's.
+pub(crate) struct IssuerKey([u8; 32]);
+
+impl IssuerKey {
+    /// The key for targets of `issuer`.
+    pub(crate) fn of(key: &HashKey, issuer: &str) -> Self {
+        Self(*blake3::keyed_hash(&key.0, issuer.as_bytes()).as_bytes())
+    }
+
+    /// The hash of the issuer's target of this kind with these parts.
+    #[expect(clippy::indexing_slicing, reason = "the input was made as long as what is written takes")]
+    pub(crate) fn hash(&self, kind: TargetKind, parts: &[&str]) -> TargetHash {
+        let needed = 1 + parts.iter().map(|part| LENGTH + part.len()).sum::<usize>();
         if needed <= HASHED {
             let mut input = [0; HASHED];
-            write_parts(&mut input[..needed], issuer, kind, parts);
-            Self::of_input(key, &input[..needed])
+            write_parts(&mut input[..needed], kind, parts);
+            self.of_input(&input[..needed])
         } else {
             let mut input = vec![0; needed];
-            write_parts(&mut input, issuer, kind, parts);
-            Self::of_input(key, &input)
+            write_parts(&mut input, kind, parts);
+            self.of_input(&input)
         }
     }
 
-    /// One call over the whole input: most names take no more than two blocks of the hash.
-    fn of_input(key: &HashKey, input: &[u8]) -> Self {
+    fn of_input(&self, input: &[u8]) -> TargetHash {
         let mut hash = [0; 16];
-        hash.copy_from_slice(&blake3::keyed_hash(&key.0, input).as_bytes()[..16]);
-        Self(hash)
+        hash.copy_from_slice(&blake3::keyed_hash(&self.0, input).as_bytes()[..16]);
+        TargetHash(hash)
     }
 }
 
 /// Bytes of input that are put together on the stack: what the names in ordinary tokens make, with
-/// issuer and lengths.
-const HASHED: usize = 256;
+/// their lengths.
+const HASHED: usize = 128;
 /// Bytes of a length in the input.
 const LENGTH: usize = 8;
 
 /// Fills `input`, which is as long as it takes.
 #[expect(clippy::indexing_slicing, reason = "the input was made as long as what is written takes")]
-fn write_parts(input: &mut [u8], issuer: &str, kind: TargetKind, parts: &[&str]) {
-    let rest = write_part(input, issuer);
-    rest[0] = kind.tag();
-    parts.iter().fold(&mut rest[1..], |rest, part| write_part(rest, part));
+fn write_parts(input: &mut [u8], kind: TargetKind, parts: &[&str]) {
+    input[0] = kind.tag();
+    parts.iter().fold(&mut input[1..], |rest, part| write_part(rest, part));
 }
 
 fn write_part<'i>(input: &'i mut [u8], part: &str) -> &'i mut [u8] {
@@ -462,7 +475,7 @@ impl HashKey {
     /// A public name for the key: it tells two keys apart and reveals neither.
     #[must_use]
     pub fn id(&self) -> String {
-        let digest = blake3::derive_key("annul hash key id v0", &self.0);
+        let digest = blake3::derive_key("annul hash key id v1", &self.0);
         URL_SAFE_NO_PAD.encode(&digest[..8])
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use crate::settings::Settings;
 use crate::time::UnixSeconds;
-use crate::token::{Expect, Introspectable, Key, KeySet, TokenError, UnverifiedToken, VerifiedToken};
-use crate::view::{IssuerView, View};
+use crate::token::{Expect, Introspectable, Key, KeySet, Terms, TokenError, UnverifiedToken, VerifiedToken};
+use crate::view::{Ground, IssuerView, View};
 
 /// What an application accepts: tokens of the log's own issuer for its audience, and of the foreign
 /// issuers that it names.
@@ -20,7 +20,7 @@ use crate::view::{IssuerView, View};
 pub struct Trust {
     own: Expect,
     foreign: BTreeMap<String, Expect>,
-    secrets: BTreeMap<String, Arc<KeySet>>,
+    secrets: BTreeMap<String, KeySet>,
 }
 
 impl Trust {
@@ -59,7 +59,7 @@ impl Trust {
     /// Verifies the issuer's HMAC tokens with this secret, which never travels in the feed.
     #[must_use]
     pub fn with_secret(mut self, issuer: impl Into<String>, secret: Key) -> Self {
-        Arc::make_mut(self.secrets.entry(issuer.into()).or_default()).insert(secret);
+        self.secrets.entry(issuer.into()).or_default().insert(secret);
         self
     }
 
@@ -99,19 +99,27 @@ impl Trust {
     /// [`TokenError::KeyUnknown`] may only mean that this process is behind:
     /// [`Policy::refuse`](crate::policy::Policy::refuse) tells the two apart.
     pub fn verify(&self, view: &View, token: &str, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
-        let unverified = UnverifiedToken::parse(token)?;
-        let issuer = unverified.claims().iss().ok_or(TokenError::IssuerMismatch)?;
-        let expect = self.expect(issuer).ok_or(TokenError::IssuerMismatch)?;
-        let described = view.issuer(issuer);
-        if described.as_ref().is_some_and(|issuer| issuer.record.removed) {
-            return Err(TokenError::IssuerMismatch);
-        }
-        let expect = as_described(expect, described.as_deref(), view.settings().as_deref());
-        let keys = self.keys(&unverified, described);
-        match unverified.verify(&keys, &expect, now) {
+        match self.verify_on(&view.ground(), token, now) {
             Err(TokenError::KeyUnknown) if names_killed_key(view, token) => Err(TokenError::KeyKilled),
             verified => verified,
         }
+    }
+
+    /// The same on a ground that the caller holds. That a key is unknown here because it was killed is
+    /// for the view to say.
+    fn verify_on(&self, ground: &Arc<Ground>, token: &str, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
+        let unverified = UnverifiedToken::parse(token)?;
+        let issuer = unverified.claims().iss().ok_or(TokenError::IssuerMismatch)?;
+        let expect = self.expect(issuer).ok_or(TokenError::IssuerMismatch)?;
+        let described = ground.issuer(issuer).map(Arc::as_ref);
+        if described.is_some_and(|issuer| issuer.record.removed) {
+            return Err(TokenError::IssuerMismatch);
+        }
+        let terms = terms(expect, described, ground.settings().map(Arc::as_ref));
+        // Without a description there are no keys at all, for nothing would bound the token's life.
+        let none = KeySet::empty();
+        let keys = described.map_or(&none, |described| self.keys(&unverified, described));
+        unverified.verify_on(&terms, keys, expect, now).map(|verified| verified.verified_on(ground))
     }
 
     /// What there is to ask about a token of the log's own issuer that only its authority can verify.
@@ -119,22 +127,21 @@ impl Trust {
     /// # Errors
     /// Why the token could not be accepted whatever the authority says.
     pub fn introspectable(&self, view: &View, token: &str, now: UnixSeconds) -> Result<Introspectable, TokenError> {
-        let described = view.issuer(self.own_issuer());
-        Introspectable::of(token, &as_described(&self.own, described.as_deref(), view.settings().as_deref()), now)
+        let ground = view.ground();
+        let described = ground.issuer(self.own_issuer()).map(Arc::as_ref);
+        let terms = terms(&self.own, described, ground.settings().map(Arc::as_ref));
+        Introspectable::of(token, &self.own.on(&terms), now)
     }
 
     fn expect(&self, issuer: &str) -> Option<&Expect> {
         if issuer == self.own_issuer() { Some(&self.own) } else { self.foreign.get(issuer) }
     }
 
-    /// The secrets for an HMAC token, the published keys for any other. Without a description there
-    /// are no keys at all, for nothing would bound the token's life.
-    fn keys(&self, token: &UnverifiedToken<'_>, described: Option<Arc<IssuerView>>) -> Arc<KeySet> {
-        let Some(described) = described else { return Arc::default() };
-        let secrets = token.claims().iss().and_then(|issuer| self.secrets.get(issuer));
-        match secrets {
-            Some(secrets) if token.header().alg().is_symmetric() => Arc::clone(secrets),
-            _ => described.keys.clone(),
+    /// The secrets for an HMAC token, the published keys for any other.
+    fn keys<'k>(&'k self, token: &UnverifiedToken<'_>, described: &'k IssuerView) -> &'k KeySet {
+        match self.secrets.get(&described.record.issuer) {
+            Some(secrets) if token.header().alg().is_symmetric() => secrets,
+            _ => &described.keys,
         }
     }
 }
@@ -148,20 +155,25 @@ fn names_killed_key(view: &View, token: &str) -> bool {
     named.is_some_and(|(issuer, kid)| view.has_killed(issuer, kid))
 }
 
-/// What is expected of an issuer, completed by what the log says of it.
-fn as_described(expect: &Expect, described: Option<&IssuerView>, settings: Option<&Settings>) -> Expect {
-    let mut expect = expect.clone();
+/// The terms of an issuer, completed by what the log says of it.
+fn terms<'e>(expect: &'e Expect, described: Option<&'e IssuerView>, settings: Option<&Settings>) -> Terms<'e> {
+    let mut terms = expect.terms();
     if let Some(settings) = settings {
-        let leeway = expect.leeway().min(settings.max_leeway);
-        expect = expect.with_leeway(leeway);
+        terms.leeway = terms.leeway.min(settings.max_leeway);
     }
-    let Some(IssuerView { record, claim_names, .. }) = described else { return expect };
+    let Some(described) = described else { return terms };
+    let record = &described.record;
     let longest_life = match settings {
         Some(settings) if expect.is_own() => settings.longest_life,
         _ => record.longest_life,
     };
-    expect = expect.with_longest_life(longest_life).with_skew(record.skew).with_claim_names(Arc::clone(claim_names));
-    if record.requires_jti { expect.requiring_jti() } else { expect }
+    Terms {
+        longest_life: Some(longest_life),
+        skew: record.skew,
+        requires_jti: terms.requires_jti || record.requires_jti,
+        claim_names: described.claim_names(),
+        ..terms
+    }
 }
 
 /// Why a verifier cannot follow a log.

@@ -10,6 +10,7 @@ use annul_core::feed::follower::{Fault, Follower, FollowerConfig, Source};
 use annul_core::feed::log::{FeedLogConfig, ReplicaId};
 use annul_core::feed::relay;
 use annul_core::feed::snapshot::Snapshot;
+use annul_core::token::FactsCache;
 use annul_core::trust::Trust;
 use annul_core::view::View;
 use annul_core::{Expect, Key, VerifiedToken};
@@ -20,7 +21,6 @@ use tokio::sync::{mpsc, watch};
 use crate::ask::Asks;
 use crate::client::AuthorityClient;
 use crate::error::{BuildError, ConfigError};
-use crate::facts::FactsCache;
 use crate::feed_client::FeedClient;
 use crate::follow::{Machine, Shell, Startup};
 use crate::relay::RelayMachine;
@@ -264,7 +264,7 @@ impl VerifierBuilder {
         let (ahead, ahead_of_shell) = watch::channel(None);
         let (changed_of_shell, changed) = watch::channel(());
         let (startup_of_shell, startup) = watch::channel(Startup::Waiting);
-        let facts = FactsCache::new(self.cache_bytes);
+        let facts = FactsCache::new(self.cache_bytes, seed());
         let shared = Arc::new(Shared { id, view, trust, facts, max_staleness, fault: ArcSwapOption::empty() });
         let (machine, relay) = match self.relays.take() {
             None => (Machine::Follower(Box::new(Follower::new(config, writer))), None),

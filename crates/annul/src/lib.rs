@@ -65,7 +65,6 @@ mod builder;
 pub mod client;
 mod clock;
 pub mod error;
-mod facts;
 mod feed_client;
 mod flights;
 mod follow;

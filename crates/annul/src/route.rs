@@ -73,7 +73,7 @@ impl Route {
             Ok(verified) => self.decide_here(verified, presented, moment),
             Err(error) => match self.beyond_this_process(token, &error, moment) {
                 Some(Ok(introspectable)) => {
-                    metrics::decided("ask", "asked");
+                    metrics::asked_about();
                     let about = About::Introspectable(Box::new((introspectable, presented.until_answered())));
                     return Outcome::Ask(self.ask(token, about));
                 }
@@ -291,12 +291,12 @@ impl Future for AskFuture {
 
 fn count(decision: &Decision) {
     match decision {
-        Decision::Allow(_) => metrics::decided("allow", "ok"),
+        Decision::Allow(_) => metrics::allowed(),
         Decision::Deny(denial) => {
             tracing::debug!(code = denial.code(), status = denial.status(), reason = %denial, "a token was refused");
-            metrics::decided("deny", denial.code());
+            metrics::denied(denial.code());
         }
-        Decision::Ask(_) => metrics::decided("ask", "asked"),
+        Decision::Ask(_) => metrics::asked_about(),
     }
 }
 

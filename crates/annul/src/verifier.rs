@@ -11,7 +11,7 @@ use annul_core::feed::report::{CanaryVerdict, ReplicaState, RouteCounts};
 use annul_core::policy::{Decision, DenyReason, Policy};
 use annul_core::position::Position;
 use annul_core::time::{Moment, Monotonic, UnixSeconds};
-use annul_core::token::Introspectable;
+use annul_core::token::{FactsCache, Introspectable};
 use annul_core::trust::Trust;
 use annul_core::verdict::Verdict;
 use annul_core::view::View;
@@ -23,11 +23,10 @@ use tokio::sync::watch;
 use crate::ask::Asks;
 use crate::builder::VerifierBuilder;
 use crate::client::AuthorityClient;
-use crate::clock;
-use crate::facts::FactsCache;
 use crate::relay::{Relay, RelayMachine};
 use crate::route::{Route, Routes};
 use crate::sender::Senders;
+use crate::{clock, metrics};
 
 /// Tokens ahead of the view wake the follower at most this often.
 const NUDGE_EVERY: Duration = Duration::from_secs(1);
@@ -217,12 +216,15 @@ impl fmt::Debug for Verifier {
 
 impl Shared {
     fn verify(&self, token: &str, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
-        if let Some(known) = self.facts.find(token, &self.view, now) {
+        let ground = self.view.ground_number();
+        let stands = |known: &VerifiedToken| known.stands_on(&self.view.ground());
+        if let Some(known) = self.facts.find(token, ground, now, stands) {
+            metrics::cache_hit();
             return Ok(known);
         }
-        let before = self.view.ground();
+        metrics::cache_miss();
         let verified = self.trust.verify(&self.view, token, now)?;
-        self.facts.keep(token, &verified, &self.view, before, now);
+        self.facts.keep(&verified, ground, now);
         Ok(verified)
     }
 

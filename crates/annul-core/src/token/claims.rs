@@ -114,6 +114,16 @@ impl Claims {
         self.members.text()
     }
 
+    /// Keeps the token's own text with the claims.
+    pub(super) fn append(&mut self, token: &str) {
+        self.members.append(token);
+    }
+
+    /// The token's own text, if it was appended.
+    pub(super) fn appended(&self) -> &str {
+        self.members.appended()
+    }
+
     /// `iss`, the issuer.
     #[must_use]
     pub fn iss(&self) -> Option<&str> {

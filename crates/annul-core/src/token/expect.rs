@@ -17,20 +17,30 @@ pub const MAX_FUTURE: u64 = 60;
 const DEFAULT_LEEWAY: u64 = 5;
 
 /// What one issuer's tokens must be to be accepted by one audience. There is no expectation without
-/// an issuer and an audience. What is long is shared: a clone, of which every verification makes one,
-/// allocates nothing.
+/// an issuer and an audience. What is long is shared: a clone allocates nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
-    pub(super) issuer: Arc<str>,
+    issuer: Arc<str>,
     audiences: Arc<Vec<String>>,
     pub(super) own: bool,
     typ: Typ,
     algorithms: Arc<[Algorithm]>,
     leeway: u64,
     longest_life: Option<u64>,
-    pub(super) skew: u64,
+    skew: u64,
     requires_jti: bool,
-    pub(super) claim_names: Arc<ClaimNames>,
+    claim_names: Arc<ClaimNames>,
+}
+
+/// What bounds an issuer's tokens and where they carry their names: as configured, or as the log
+/// describes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'e> {
+    pub(crate) leeway: u64,
+    pub(crate) longest_life: Option<u64>,
+    pub(crate) skew: u64,
+    pub(crate) requires_jti: bool,
+    pub(crate) claim_names: &'e ClaimNames,
 }
 
 impl Expect {
@@ -147,6 +157,29 @@ impl Expect {
         self.own
     }
 
+    /// The terms as configured.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            leeway: self.leeway,
+            longest_life: self.longest_life,
+            skew: self.skew,
+            requires_jti: self.requires_jti,
+            claim_names: &self.claim_names,
+        }
+    }
+
+    /// The same expectation on these terms.
+    pub(crate) fn on(&self, terms: &Terms<'_>) -> Self {
+        Self {
+            leeway: terms.leeway,
+            longest_life: terms.longest_life,
+            skew: terms.skew,
+            requires_jti: terms.requires_jti,
+            claim_names: Arc::new(terms.claim_names.clone()),
+            ..self.clone()
+        }
+    }
+
     /// What can be said before a key is looked up: the kind of token, whose it claims to be, and the
     /// algorithm.
     pub(super) fn admits(&self, header: &Header, claims: &Claims) -> Result<(), TokenError> {
@@ -163,13 +196,13 @@ impl Expect {
     }
 
     /// What the claims have to say once they are believed.
-    pub(super) fn accepts(&self, claims: &Claims, now: UnixSeconds) -> Result<(), TokenError> {
+    pub(super) fn accepts(&self, claims: &Claims, terms: &Terms<'_>, now: UnixSeconds) -> Result<(), TokenError> {
         let audience_named = |audience: &str| self.audiences.iter().any(|own| own == audience);
         if !claims.audiences().any(audience_named) {
             return Err(TokenError::AudienceMismatch);
         }
-        self.accepts_dates(claims, now)?;
-        if self.requires_jti && claims.jti().is_none() {
+        self.accepts_dates(claims, terms, now)?;
+        if terms.requires_jti && claims.jti().is_none() {
             return Err(TokenError::claim("jti", "present"));
         }
         if self.own {
@@ -178,18 +211,18 @@ impl Expect {
         Ok(())
     }
 
-    fn accepts_dates(&self, claims: &Claims, now: UnixSeconds) -> Result<(), TokenError> {
+    fn accepts_dates(&self, claims: &Claims, terms: &Terms<'_>, now: UnixSeconds) -> Result<(), TokenError> {
         let exp = claims.exp().ok_or(TokenError::claim("exp", "present"))?;
-        if now >= exp.plus(self.leeway) {
+        if now >= exp.plus(terms.leeway) {
             return Err(TokenError::Expired);
         }
-        let too_early = claims.nbf().is_some_and(|nbf| now.plus(self.leeway) < nbf);
-        let from_the_future = claims.iat().is_some_and(|iat| iat > now.plus(MAX_FUTURE).plus(self.skew));
+        let too_early = claims.nbf().is_some_and(|nbf| now.plus(terms.leeway) < nbf);
+        let from_the_future = claims.iat().is_some_and(|iat| iat > now.plus(MAX_FUTURE).plus(terms.skew));
         if too_early || from_the_future {
             return Err(TokenError::NotYetValid);
         }
-        match self.longest_life {
-            Some(life) if exp > now.plus(life).plus(self.leeway) => Err(TokenError::LifeTooLong),
+        match terms.longest_life {
+            Some(life) if exp > now.plus(life).plus(terms.leeway) => Err(TokenError::LifeTooLong),
             Some(life) if self.was_issued_for_longer_than(life, claims.iat(), exp) => Err(TokenError::LifeTooLong),
             _ => Ok(()),
         }

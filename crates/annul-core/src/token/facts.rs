@@ -3,10 +3,11 @@
 use super::claims::Claims;
 use super::error::TokenError;
 use super::names::{self, Names};
+use super::targets::Targets;
 use crate::algebra::{Cell, Reading, Refusal};
 use crate::position::Position;
 use crate::settings::{ClaimNames, MAX_TARGETS, Settings};
-use crate::target::{HashKey, TargetHash, TargetKind};
+use crate::target::{HashKey, IssuerKey, TargetHash, TargetKind};
 use crate::time::UnixSeconds;
 
 /// The immutable facts of a token under one revision of the settings and one hash key.
@@ -15,7 +16,7 @@ use crate::time::UnixSeconds;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The targets an entry on which revokes the token, each once.
-    pub targets: Vec<(TargetKind, TargetHash)>,
+    pub targets: Targets,
     /// The `ask_on` claims: an entry on one of these does not refuse, it makes the route ask.
     pub asks: Vec<(TargetKind, TargetHash)>,
     /// The position or time that cutoffs are compared with.
@@ -90,16 +91,26 @@ impl Subject<'_> {
         if self.own != (self.issuer == settings.issuer) {
             return Err(TokenError::IssuerMismatch);
         }
-        let mut targets = Vec::with_capacity(12);
+        let issuer_key = IssuerKey::of(key, self.issuer);
+        let mut targets = Targets::new();
         let mut asks = Vec::new();
         let mut count = 0_usize;
         self.each(settings, &mut |named| {
-            let target = (named.kind, TargetHash::of(key, named.issuer, named.kind, named.parts));
-            let list = if named.asks { &mut asks } else { &mut targets };
-            if count <= MAX_TARGETS && !list.contains(&target) {
-                list.push(target);
-                count += 1;
+            let hash = match named.issuer == self.issuer {
+                true => issuer_key.hash(named.kind, named.parts),
+                false => TargetHash::of(key, named.issuer, named.kind, named.parts),
+            };
+            let target = (named.kind, hash);
+            if count > MAX_TARGETS {
+                return;
             }
+            let known = if named.asks { asks.contains(&target) } else { targets.contains(&target) };
+            match (known, named.asks) {
+                (true, _) => return,
+                (false, true) => asks.push(target),
+                (false, false) => targets.push(target),
+            }
+            count += 1;
         })?;
         if count > MAX_TARGETS {
             return Err(TokenError::TooManyTargets);

@@ -34,7 +34,7 @@ impl Introspectable {
         let expect = expect.clone().with_algorithms(secret);
         let unverified = UnverifiedToken::parse(token)?;
         expect.admits(unverified.header(), unverified.claims())?;
-        expect.accepts(unverified.claims(), now)?;
+        expect.accepts(unverified.claims(), &expect.terms(), now)?;
         Ok(Self { text: token.into(), expect })
     }
 
@@ -47,17 +47,18 @@ impl Introspectable {
         claims: Option<&Map<String, Value>>,
         now: UnixSeconds,
     ) -> Result<VerifiedToken, TokenError> {
+        let terms = self.expect.terms();
         if !opaque::is_reference(&self.text) {
             let UnverifiedToken { jws, claims } = UnverifiedToken::parse(&self.text)?;
-            self.expect.accepts(&claims, now)?;
-            return VerifiedToken::new(jws, claims, key_id.into(), &self.expect);
+            self.expect.accepts(&claims, &terms, now)?;
+            return VerifiedToken::new(&jws, claims, key_id.into(), self.expect.own, &terms);
         }
         let claims = Claims::from_map(claims.cloned().unwrap_or_default())?;
         if claims.iss() != Some(self.expect.issuer()) {
             return Err(TokenError::IssuerMismatch);
         }
-        self.expect.accepts(&claims, now)?;
-        VerifiedToken::of(None, claims, key_id.into(), &self.expect)
+        self.expect.accepts(&claims, &terms, now)?;
+        VerifiedToken::opaque(&self.text, claims, key_id.into(), self.expect.own, &terms)
     }
 }
 

@@ -124,9 +124,9 @@ impl KeySet {
             (None, _) if named().next().is_none() => Err(TokenError::KeyUnknown),
             (None, _) => Err(TokenError::AlgNotAllowed),
             (Some(key), None) => key.verify(alg, message, signature).map(|()| key),
-            (Some(_), Some(_)) if alg.is_symmetric() && kid.is_none() => fitting()
-                .find(|key| key.verify(alg, message, signature).is_ok())
-                .ok_or(TokenError::SignatureInvalid),
+            (Some(_), Some(_)) if alg.is_symmetric() && kid.is_none() => {
+                fitting().find(|key| key.verify(alg, message, signature).is_ok()).ok_or(TokenError::SignatureInvalid)
+            }
             (Some(_), Some(_)) => Err(TokenError::KeyAmbiguous),
         }
     }

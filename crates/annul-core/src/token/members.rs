@@ -4,7 +4,7 @@
 //! Of a token's members a verifier needs a few, once, and mostly to compare or hash them. The map of
 //! all of them is made when somebody asks for it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -20,11 +20,25 @@ use super::plain;
 /// object of thousands costs no more than its length.
 pub(super) const COMPARED: usize = 24;
 
-/// The members of one object, each named once, in the order of the text.
+/// The members of one object, each named once, in the order of the text. What is long is kept in few
+/// pieces, so that a token is quickly made and quickly dropped.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
+    /// The text that was read, and behind it what was [`append`](Self::append)ed.
     text: String,
+    /// How much of it was read.
+    read: usize,
+    spare: Spare,
     list: Vec<Member>,
+}
+
+/// What does not stand in the text as it is meant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare {
+    /// Strings that were written with escapes, one behind the other.
+    unescaped: String,
+    /// Arrays and objects.
+    trees: Vec<Value>,
 }
 
 /// A member as it is kept.
@@ -34,11 +48,11 @@ pub(super) struct Member {
     pub(super) value: Kept,
 }
 
-/// A string: where it stands in the text, or, when it was written with escapes, what it means.
-#[derive(Clone, Debug)]
+/// A string: where it stands in the text, or among what was unescaped.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Text {
-    Within { start: u32, end: u32 },
-    Own(Box<str>),
+    Read { start: u32, end: u32 },
+    Unescaped { start: u32, end: u32 },
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +61,8 @@ pub(super) enum Kept {
     Bool(bool),
     Number(Number),
     Text(Text),
-    Tree(Box<Value>),
+    /// Which of the trees.
+    Tree(usize),
 }
 
 /// Which of an object's members it is, counted from 1.
@@ -105,29 +120,26 @@ impl Members {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(json::read_object(text.as_bytes()).err().unwrap_or(Malformed::NotObject));
         }
-        if let Some(list) = plain::members(&text) {
-            return Ok(Self { text, list });
-        }
-        let refusal = Cell::new(None);
-        let mut reader = serde_json::Deserializer::from_str(&text);
-        let listed = Listing { text: &text, strict: Strict::within_an_object(&refusal) }.deserialize(&mut reader);
-        let listed = listed.and_then(|list| reader.end().map(|()| list));
-        let list = listed.map_err(|_| refusal.get().unwrap_or(Malformed::Json))?;
-        Ok(Self { text, list })
+        let (list, spare) = match plain::members(&text) {
+            Some(plain) => plain,
+            None => listed(&text)?,
+        };
+        Ok(Self { read: text.len(), text, spare, list })
     }
 
     /// The members of a map.
     pub(super) fn of(map: Map<String, Value>) -> Self {
-        let own = |text: String| Text::Own(text.into_boxed_str());
-        let kept = |value| match value {
+        let mut spare = Spare::default();
+        let mut kept = |value| match value {
             Value::Null => Kept::Null,
             Value::Bool(flag) => Kept::Bool(flag),
             Value::Number(number) => Kept::Number(number),
-            Value::String(text) => Kept::Text(own(text)),
-            tree => Kept::Tree(tree.into()),
+            Value::String(text) => Kept::Text(spare.text(&text)),
+            tree => spare.tree(tree),
         };
-        let list = map.into_iter().map(|(name, value)| Member { name: own(name), value: kept(value) }).collect();
-        Self { text: String::new(), list }
+        let named: Vec<_> = map.into_iter().map(|(name, value)| (name, kept(value))).collect();
+        let list = named.into_iter().map(|(name, value)| Member { name: spare.text(&name), value }).collect();
+        Self { list, spare, ..Self::default() }
     }
 
     /// The member of that name.
@@ -137,7 +149,7 @@ impl Members {
 
     /// Which of the members has that name.
     pub(super) fn place(&self, name: &str) -> Option<Place> {
-        self.list.iter().position(|member| member.name.is(name, &self.text)).and_then(Place::of)
+        self.list.iter().position(|member| member.name.is(name, &self.text, &self.spare)).and_then(Place::of)
     }
 
     /// The member at a place.
@@ -153,7 +165,7 @@ impl Members {
     /// Every member: where it is, its name and its value.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &str, Item<'_>)> {
         self.list.iter().enumerate().filter_map(|(index, member)| {
-            Some((Place::of(index)?, member.name.of(&self.text), self.item(&member.value)))
+            Some((Place::of(index)?, member.name.of(&self.text, &self.spare), self.item(&member.value)))
         })
     }
 
@@ -162,8 +174,8 @@ impl Members {
             Kept::Null => Item::Null,
             Kept::Bool(flag) => Item::Bool(*flag),
             Kept::Number(number) => Item::Number(number),
-            Kept::Text(text) => Item::Text(text.of(&self.text)),
-            Kept::Tree(value) => Item::Tree(value),
+            Kept::Text(text) => Item::Text(text.of(&self.text, &self.spare)),
+            Kept::Tree(index) => self.spare.trees.get(*index).map_or(Item::Null, Item::Tree),
         }
     }
 
@@ -174,44 +186,82 @@ impl Members {
 
     /// The text that was read; empty for members of a map.
     pub(super) fn text(&self) -> &str {
-        &self.text
+        self.text.get(..self.read).unwrap_or_default()
     }
 
+    /// Keeps another text behind the one that was read.
+    pub(super) fn append(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// What was appended.
+    pub(super) fn appended(&self) -> &str {
+        self.text.get(self.read..).unwrap_or_default()
+    }
+}
+
+impl Spare {
+    fn text(&mut self, text: &str) -> Text {
+        let start = self.unescaped.len();
+        self.unescaped.push_str(text);
+        Text::Unescaped { start: place(start), end: place(self.unescaped.len()) }
+    }
+
+    pub(super) fn tree(&mut self, tree: Value) -> Kept {
+        self.trees.push(tree);
+        Kept::Tree(self.trees.len() - 1)
+    }
 }
 
 impl Text {
     /// The place of a part of `text` that the reader lent out.
     pub(super) fn within(text: &str, part: &str) -> Self {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
-        match (u32::try_from(start), u32::try_from(start + part.len())) {
-            (Ok(start), Ok(end)) => Self::Within { start, end },
-            _ => Self::Own(part.into()),
-        }
+        Self::Read { start: place(start), end: place(start + part.len()) }
     }
 
-    fn of<'t>(&'t self, text: &'t str) -> &'t str {
-        match self {
-            // A place that was taken in this very text lies in it.
-            Self::Within { start, end } => text.get(*start as usize..*end as usize).unwrap_or_default(),
-            Self::Own(own) => own,
-        }
+    fn of<'t>(self, text: &'t str, spare: &'t Spare) -> &'t str {
+        let (text, start, end) = match self {
+            Self::Read { start, end } => (text, start, end),
+            Self::Unescaped { start, end } => (&*spare.unescaped, start, end),
+        };
+        // A place that was taken in this very text lies in it.
+        text.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// Whether it is `other`; mostly the length tells.
-    fn is(&self, other: &str, text: &str) -> bool {
-        let length = match self {
-            Self::Within { start, end } => (end - start) as usize,
-            Self::Own(own) => own.len(),
-        };
-        length == other.len() && self.of(text) == other
+    fn is(self, other: &str, text: &str, spare: &Spare) -> bool {
+        let (Self::Read { start, end } | Self::Unescaped { start, end }) = self;
+        (end - start) as usize == other.len() && self.of(text, spare) == other
     }
 }
 
-/// Reads the outermost object.
-struct Listing<'t, 'r> {
+/// No token comes near the limit.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+/// The members of any object there is, by the general reader.
+fn listed(text: &str) -> Result<(Vec<Member>, Spare), Malformed> {
+    let (refusal, spare) = (Cell::new(None), RefCell::new(Spare::default()));
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let within = Within { text, strict: Strict::within_an_object(&refusal), spare: &spare };
+    let listed = Listing(within).deserialize(&mut reader);
+    let listed = listed.and_then(|list| reader.end().map(|()| list));
+    let list = listed.map_err(|_| refusal.get().unwrap_or(Malformed::Json))?;
+    Ok((list, spare.into_inner()))
+}
+
+/// Where a reader of members is.
+#[derive(Clone, Copy)]
+struct Within<'t, 'r> {
     text: &'t str,
     strict: Strict<'r>,
+    spare: &'r RefCell<Spare>,
 }
+
+/// Reads the outermost object.
+struct Listing<'t, 'r>(Within<'t, 'r>);
 
 impl<'de> DeserializeSeed<'de> for Listing<'de, '_> {
     type Value = Vec<Member>;
@@ -229,33 +279,35 @@ impl<'de> Visitor<'de> for Listing<'de, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let Self { text, strict } = self;
+        let Within { text, strict, spare } = self.0;
         let mut list: Vec<Member> = Vec::with_capacity(16);
         let mut names = HashSet::new();
-        while let Some(name) = members.next_key_seed(Name { text })? {
-            let known = if list.len() < COMPARED {
-                list.iter().any(|other| other.name.is(name.of(text), text))
-            } else {
-                if names.is_empty() {
-                    names.extend(list.iter().map(|member| member.name.of(text).to_owned()));
+        while let Some(name) = members.next_key_seed(Name(self.0))? {
+            let known = {
+                let spare = spare.borrow();
+                let written = name.of(text, &spare);
+                if list.len() < COMPARED {
+                    list.iter().any(|other| other.name.is(written, text, &spare))
+                } else {
+                    if names.is_empty() {
+                        names.extend(list.iter().map(|member| member.name.of(text, &spare).to_owned()));
+                    }
+                    !names.insert(written.to_owned())
                 }
-                !names.insert(name.of(text).to_owned())
             };
             if known {
                 return Err(A::Error::custom(strict.refuse::<A::Error>(Malformed::DuplicateMember)));
             }
-            list.push(Member { name, value: members.next_value_seed(Held { text, strict })? });
+            list.push(Member { name, value: members.next_value_seed(Held(self.0))? });
         }
         Ok(list)
     }
 }
 
 /// Reads a name.
-struct Name<'t> {
-    text: &'t str,
-}
+struct Name<'t, 'r>(Within<'t, 'r>);
 
-impl<'de> DeserializeSeed<'de> for Name<'de> {
+impl<'de> DeserializeSeed<'de> for Name<'de, '_> {
     type Value = Text;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
@@ -263,7 +315,7 @@ impl<'de> DeserializeSeed<'de> for Name<'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Name<'de> {
+impl<'de> Visitor<'de> for Name<'de, '_> {
     type Value = Text;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,19 +323,16 @@ impl<'de> Visitor<'de> for Name<'de> {
     }
 
     fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Text, E> {
-        Ok(Text::within(self.text, name))
+        Ok(Text::within(self.0.text, name))
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Text, E> {
-        Ok(Text::Own(name.into()))
+        Ok(self.0.spare.borrow_mut().text(name))
     }
 }
 
 /// Reads a member's value.
-struct Held<'t, 'r> {
-    text: &'t str,
-    strict: Strict<'r>,
-}
+struct Held<'t, 'r>(Within<'t, 'r>);
 
 impl<'de> DeserializeSeed<'de> for Held<'de, '_> {
     type Value = Kept;
@@ -321,19 +370,21 @@ impl<'de> Visitor<'de> for Held<'de, '_> {
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Kept, E> {
-        Ok(Kept::Text(Text::within(self.text, value)))
+        Ok(Kept::Text(Text::within(self.0.text, value)))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Kept, E> {
-        Ok(Kept::Text(Text::Own(value.into())))
+        Ok(Kept::Text(self.0.spare.borrow_mut().text(value)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Kept, A::Error> {
-        self.strict.visit_seq(elements).map(|tree| Kept::Tree(tree.into()))
+        let tree = self.0.strict.visit_seq(elements)?;
+        Ok(self.0.spare.borrow_mut().tree(tree))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Kept, A::Error> {
-        self.strict.visit_map(members).map(|tree| Kept::Tree(tree.into()))
+        let tree = self.0.strict.visit_map(members)?;
+        Ok(self.0.spare.borrow_mut().tree(tree))
     }
 }
 

@@ -12,6 +12,7 @@
 //! Each part is decoded once and read once, by one reader; what was verified is what is used.
 
 mod algorithm;
+mod cache;
 mod claims;
 mod dpop;
 mod error;
@@ -28,6 +29,7 @@ mod members;
 mod names;
 pub mod opaque;
 mod plain;
+mod targets;
 mod verify;
 mod weak;
 
@@ -37,12 +39,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use algorithm::Algorithm;
+pub use cache::FactsCache;
 pub use claims::{Binding, Claims, MAX_NAME};
 pub use dpop::{
     MAX_PROOF, MAX_PROOF_AGE, MAX_PROOF_AHEAD, Nonce, PROOF_ALGORITHMS, PROOF_TYP, Proof, ProofError, ProofExpect,
     access_token_hash,
 };
 pub use error::{Malformed, TokenError};
+pub(crate) use expect::Terms;
 pub use expect::{Expect, MAX_FUTURE};
 pub use facts::Facts;
 pub use header::{Header, Typ};
@@ -53,6 +57,7 @@ pub use jwk::JwkError;
 pub use key::Key;
 pub use key_set::{KeySet, MAX_JWKS, MAX_KEYS, SkippedKey};
 pub use names::MAX_ANCESTORS;
+pub use targets::Targets;
 pub use verify::VerifiedToken;
 pub use weak::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_BITS};
 
@@ -107,6 +112,7 @@ pub fn verify_jws(token: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
 
 /// A token without its payload: what it takes to verify the signature, and the text that is signed.
 struct Jws<'a> {
+    text: &'a str,
     signed: &'a str,
     header: Header,
     signature: Vec<u8>,
@@ -123,12 +129,15 @@ impl<'a> Jws<'a> {
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(Malformed::Parts)?;
         let (header, payload) = signed.split_once('.').ok_or(Malformed::Parts)?;
-        if let dots @ 1.. = payload.matches('.').count() {
-            return Err(if dots == 2 { Malformed::Encrypted } else { Malformed::Parts }.into());
-        }
-        let [header, payload, signature] = [header, payload, signature].map(decode);
-        let (header, payload, signature) = (header?, payload?, signature?);
-        Ok((Self { signed, header: Header::read(header)?, signature }, payload))
+        // No dot is base64, so further ones are looked for only when something could not be decoded.
+        let or_parts = |malformed: Malformed| match payload.matches('.').count() {
+            0 => malformed,
+            2 => Malformed::Encrypted,
+            _ => Malformed::Parts,
+        };
+        let decoded = || Ok((decode(header)?, decode_with_room(payload, token.len())?, decode(signature)?));
+        let (header, payload, signature) = decoded().map_err(or_parts)?;
+        Ok((Self { text: token, signed, header: Header::read(header)?, signature }, payload))
     }
 }
 
@@ -145,5 +154,12 @@ fn digest(header: &str, payload: &str) -> [u8; 32] {
 /// Only the canonical text is accepted: no padding, and the unused bits of the last character zero.
 /// Otherwise one token would have several texts.
 fn decode(part: &str) -> Result<Vec<u8>, Malformed> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed::Base64)
+    decode_with_room(part, 0)
+}
+
+/// The same with room for so many bytes more.
+fn decode_with_room(part: &str, room: usize) -> Result<Vec<u8>, Malformed> {
+    let mut decoded = Vec::with_capacity(part.len() + room);
+    URL_SAFE_NO_PAD.decode_vec(part, &mut decoded).map_err(|_| Malformed::Base64)?;
+    Ok(decoded)
 }

@@ -6,14 +6,14 @@
 
 use serde_json::Value;
 
-use super::members::{COMPARED, Kept, Member, Text};
+use super::members::{COMPARED, Kept, Member, Spare, Text};
 
 /// Digits of a whole number that surely fits 64 bits.
 const MOST_DIGITS: usize = 18;
 
 /// The members of the object that `text` is, if it is plain.
-pub(super) fn members(text: &str) -> Option<Vec<Member>> {
-    let mut scanner = Scanner { text, at: 0 };
+pub(super) fn members(text: &str) -> Option<(Vec<Member>, Spare)> {
+    let mut scanner = Scanner { text, at: 0, spare: Spare::default() };
     let mut list = Vec::with_capacity(text.len() / TYPICAL_MEMBER + 1);
     let mut tags = [0; COMPARED];
     scanner.expect(b'{')?;
@@ -32,7 +32,7 @@ pub(super) fn members(text: &str) -> Option<Vec<Member>> {
             _ => return None,
         }
     }
-    (scanner.at == text.len()).then_some(list)
+    (scanner.at == text.len()).then_some((list, scanner.spare))
 }
 
 /// Bytes that a member takes, to make a list of about the right length.
@@ -48,6 +48,7 @@ fn tag(name: &[u8]) -> u32 {
 struct Scanner<'t> {
     text: &'t str,
     at: usize,
+    spare: Spare,
 }
 
 impl<'t> Scanner<'t> {
@@ -69,7 +70,7 @@ impl<'t> Scanner<'t> {
         match self.rest().first()? {
             b'"' => self.string().map(|value| Kept::Text(Text::within(self.text, value))),
             b'0'..=b'9' => self.whole_number().map(|value| Kept::Number(value.into())),
-            b'[' => self.strings().map(|value| Kept::Tree(value.into())),
+            b'[' => self.strings().map(|value| self.spare.tree(value)),
             b't' => self.word("true", Kept::Bool(true)),
             b'f' => self.word("false", Kept::Bool(false)),
             _ => None,
@@ -157,10 +158,34 @@ mod tests {
     #[test]
     fn what_is_not_plain_is_left_alone() {
         for text in [
-            "", "{", "{}", "[]", "{}x", r#"{"a":1}x"#, r#"{"a":1} "#, r#"{ "a":1}"#, r#"{"a":01}"#, r#"{"a":1.0}"#,
-            r#"{"a":-1}"#, r#"{"a":1e1}"#, r#"{"a":1234567890123456789}"#, r#"{"a":"\n"}"#, "{\"a\":\"\n\"}",
-            r#"{"a":1,"a":1}"#, r#"{"a":1,}"#, r#"{"a"}"#, r#"{"a":}"#, r#"{"a":nul}"#, r#"{"a":truest}"#,
-            r#"{"a":[]}"#, r#"{"a":[1]}"#, r#"{"a":["b"}"#, r#"{"a":{}}"#, r#"{"a":"b"#, r#"{"a":"b""#, r#"{a:1}"#,
+            "",
+            "{",
+            "{}",
+            "[]",
+            "{}x",
+            r#"{"a":1}x"#,
+            r#"{"a":1} "#,
+            r#"{ "a":1}"#,
+            r#"{"a":01}"#,
+            r#"{"a":1.0}"#,
+            r#"{"a":-1}"#,
+            r#"{"a":1e1}"#,
+            r#"{"a":1234567890123456789}"#,
+            r#"{"a":"\n"}"#,
+            "{\"a\":\"\n\"}",
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,}"#,
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":nul}"#,
+            r#"{"a":truest}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":[1]}"#,
+            r#"{"a":["b"}"#,
+            r#"{"a":{}}"#,
+            r#"{"a":"b"#,
+            r#"{"a":"b""#,
+            r#"{a:1}"#,
         ] {
             assert!(members(text).is_none(), "{text}");
         }

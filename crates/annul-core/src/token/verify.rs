@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
@@ -9,17 +10,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::Claims;
 use super::error::TokenError;
-use super::expect::Expect;
+use super::expect::{Expect, Terms};
 use super::facts::{Facts, NamedTarget, Subject};
-use super::header::Header;
 use super::key_set::KeySet;
 use super::names::Names;
-use super::{Jws, UnverifiedToken, digest};
+use super::{Jws, UnverifiedToken, decode, digest};
 use crate::algebra::Reading;
 use crate::position::Position;
 use crate::settings::Settings;
 use crate::target::{HashKey, Target, TargetKind};
 use crate::time::UnixSeconds;
+use crate::view::Ground;
 
 impl UnverifiedToken<'_> {
     /// Verifies the token: its kind, issuer and algorithm, the signature by one of `keys`, then
@@ -28,18 +29,29 @@ impl UnverifiedToken<'_> {
     /// [`TokenError::KeyUnknown`] is said only of a token that could be accepted if its key were
     /// known: a verifier that is behind may answer it with "cannot tell".
     pub fn verify(self, keys: &KeySet, expect: &Expect, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
+        self.verify_on(&expect.terms(), keys, expect, now)
+    }
+
+    /// The same on other terms than those that `expect` was configured with.
+    pub(crate) fn verify_on(
+        self,
+        terms: &Terms<'_>,
+        keys: &KeySet,
+        expect: &Expect,
+        now: UnixSeconds,
+    ) -> Result<VerifiedToken, TokenError> {
         let Self { jws, claims } = self;
         expect.admits(&jws.header, &claims)?;
         let key_id = match keys.verify(&jws.header, jws.signed.as_bytes(), &jws.signature) {
             Ok(key) => key.shared_id(),
             Err(TokenError::KeyUnknown) => {
-                expect.accepts(&claims, now)?;
+                expect.accepts(&claims, terms, now)?;
                 return Err(TokenError::KeyUnknown);
             }
             Err(refused) => return Err(refused),
         };
-        expect.accepts(&claims, now)?;
-        VerifiedToken::new(jws, claims, key_id, expect)
+        expect.accepts(&claims, terms, now)?;
+        VerifiedToken::new(&jws, claims, key_id, expect.own, terms)
     }
 }
 
@@ -49,22 +61,29 @@ impl UnverifiedToken<'_> {
 /// It is immutable and cheap to clone, and may be cached under the token's bytes until it expires.
 /// That it was verified says nothing about whether it has been revoked since.
 #[derive(Clone)]
-pub struct VerifiedToken(Arc<Inner>);
+pub struct VerifiedToken(Arc<Verified>);
 
-struct Inner {
+/// What a look-up of a token seen before reads comes first and lies together.
+pub(super) struct Verified {
+    /// The number of the ground that it was last found to stand on, for whoever keeps it.
+    found_on: AtomicU64,
+    expires: UnixSeconds,
+    reading: Reading,
+    own: bool,
+    facts: OnceLock<CachedFacts>,
+    /// The claims, and behind their text the token as it came.
     claims: Claims,
     names: Names,
     key_id: Arc<str>,
-    header: Option<Header>,
+    /// What it was verified by, when that was a view's.
+    ground: Option<Arc<Ground>>,
     digest: OnceLock<[u8; 32]>,
     /// The digest's text, which names a token without `jti`.
     token_hash: Option<String>,
-    issuer: Arc<str>,
-    own: bool,
-    expires: UnixSeconds,
-    reading: Reading,
-    facts: OnceLock<CachedFacts>,
 }
+
+/// The number of no ground.
+const NO_GROUND: u64 = u64::MAX;
 
 /// Facts, and what they were computed under: the first settings that the token met.
 struct CachedFacts {
@@ -74,34 +93,102 @@ struct CachedFacts {
 }
 
 impl VerifiedToken {
-    pub(super) fn new(jws: Jws<'_>, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
-        Self::of(Some(jws.header), claims, key_id, expect)
+    pub(super) fn new(
+        jws: &Jws<'_>,
+        claims: Claims,
+        key_id: Arc<str>,
+        own: bool,
+        terms: &Terms<'_>,
+    ) -> Result<Self, TokenError> {
+        let known_digest = match claims.jti() {
+            Some(_) => OnceLock::new(),
+            None => digest(jws.header.text(), claims.text()).into(),
+        };
+        Self::known_as(jws.text, known_digest, claims, key_id, own, terms)
     }
 
-    /// The token with these claims and its header, where it has one.
-    pub(super) fn of(header: Option<Header>, claims: Claims, key_id: Arc<str>, expect: &Expect) -> Result<Self, TokenError> {
-        let names = match expect.own {
-            true => Names::of_own(&claims, &expect.claim_names)?,
-            false => Names::of_foreign(&claims, &expect.claim_names)?,
+    /// An opaque token, which has no header; these are the claims that its authority named.
+    pub(super) fn opaque(
+        text: &str,
+        claims: Claims,
+        key_id: Arc<str>,
+        own: bool,
+        terms: &Terms<'_>,
+    ) -> Result<Self, TokenError> {
+        let known_digest = digest("", text).into();
+        Self::known_as(text, known_digest, claims, key_id, own, terms)
+    }
+
+    /// The token whose text this is; its digest is known if it is what names it.
+    fn known_as(
+        text: &str,
+        known_digest: OnceLock<[u8; 32]>,
+        mut claims: Claims,
+        key_id: Arc<str>,
+        own: bool,
+        terms: &Terms<'_>,
+    ) -> Result<Self, TokenError> {
+        let names = match own {
+            true => Names::of_own(&claims, terms.claim_names)?,
+            false => Names::of_foreign(&claims, terms.claim_names)?,
         };
-        let known_digest = OnceLock::new();
-        let token_hash = claims.jti().is_none().then(|| {
-            let digest = known_digest.get_or_init(|| digest(text_of(header.as_ref()), claims.text()));
-            URL_SAFE_NO_PAD.encode(digest)
-        });
-        Ok(Self(Arc::new(Inner {
+        let token_hash = match claims.jti() {
+            Some(_) => None,
+            None => known_digest.get().map(|digest| URL_SAFE_NO_PAD.encode(digest)),
+        };
+        claims.append(text);
+        Ok(Self(Arc::new(Verified {
+            found_on: AtomicU64::new(NO_GROUND),
+            ground: None,
             expires: claims.exp().ok_or(TokenError::claim("exp", "present"))?,
-            reading: reading(&claims, expect)?,
-            issuer: expect.issuer.clone(),
-            own: expect.own,
+            reading: reading(&claims, own, terms)?,
+            own,
             facts: OnceLock::new(),
             claims,
             names,
             key_id,
-            header,
             digest: known_digest,
             token_hash,
         })))
+    }
+
+    /// The same token, verified by what `ground` says.
+    pub(crate) fn verified_on(mut self, ground: &Arc<Ground>) -> Self {
+        if let Some(verified) = Arc::get_mut(&mut self.0) {
+            verified.ground = Some(Arc::clone(ground));
+        }
+        self
+    }
+
+    /// Whether it would be verified by the very same on this ground. No token that was verified without
+    /// a view would.
+    #[must_use]
+    pub fn stands_on(&self, ground: &Ground) -> bool {
+        self.0.ground.as_ref().is_some_and(|own| own.is_same_for(self.issuer(), ground))
+    }
+
+    pub(super) fn was_found_on(&self, ground: u64) -> bool {
+        self.0.found_on.load(Ordering::Relaxed) == ground
+    }
+
+    /// Notes that it stands on the ground with this number. Mostly that is known.
+    pub(super) fn found_on(&self, ground: u64) {
+        if !self.was_found_on(ground) {
+            self.0.found_on.store(ground, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn of(verified: Arc<Verified>) -> Self {
+        Self(verified)
+    }
+
+    pub(super) fn shared(&self) -> Arc<Verified> {
+        Arc::clone(&self.0)
+    }
+
+    /// The token as it came. It is a secret of its bearer's.
+    pub(super) fn text(&self) -> &str {
+        self.0.claims.appended()
     }
 
     /// The claims, as the issuer signed them.
@@ -113,7 +200,8 @@ impl VerifiedToken {
     /// `iss`.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.0.issuer
+        // It was there, and was the one expected, or the token would not have been verified.
+        self.0.claims.iss().unwrap_or_default()
     }
 
     /// `sub`. Own tokens have one.
@@ -196,10 +284,14 @@ impl VerifiedToken {
         self.0.own
     }
 
-    /// The hash of the decoded header and payload. It is the same for every signature over them.
+    /// The hash of the decoded header and payload. It is the same for every signature over them. That of
+    /// an opaque token is of its text.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        *self.0.digest.get_or_init(|| digest(text_of(self.0.header.as_ref()), self.0.claims.text()))
+        *self.0.digest.get_or_init(|| {
+            let header = self.text().split('.').next().and_then(|header| decode(header).ok());
+            digest(&String::from_utf8_lossy(&header.unwrap_or_default()), self.0.claims.text())
+        })
     }
 
     /// The target that names this very token: `token` by its `jti`, else `token_hash`.
@@ -252,7 +344,7 @@ impl VerifiedToken {
 
     fn as_subject(&self) -> Subject<'_> {
         Subject {
-            issuer: &self.0.issuer,
+            issuer: self.issuer(),
             claims: &self.0.claims,
             names: &self.0.names,
             token: self.token_name(),
@@ -267,20 +359,16 @@ impl VerifiedToken {
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedToken")
-            .field("issuer", &self.0.issuer)
+            .field("issuer", &self.issuer())
             .field("key", &self.0.key_id)
             .field("expires", &self.0.expires)
             .finish_non_exhaustive()
     }
 }
 
-fn text_of(header: Option<&Header>) -> &str {
-    header.map_or("", Header::text)
-}
-
-fn reading(claims: &Claims, expect: &Expect) -> Result<Reading, TokenError> {
-    if !expect.own {
-        return Ok(Reading::Foreign { issued: claims.iat(), skew: expect.skew });
+fn reading(claims: &Claims, own: bool, terms: &Terms<'_>) -> Result<Reading, TokenError> {
+    if !own {
+        return Ok(Reading::Foreign { issued: claims.iat(), skew: terms.skew });
     }
     let position = claims.lpos().ok_or(TokenError::claim("lpos", "a position such as 1:42"))?;
     let issued = claims.iat().ok_or(TokenError::claim("iat", "present"))?;

@@ -15,6 +15,7 @@
 mod cells;
 mod check;
 mod freshness;
+mod ground;
 mod kept;
 mod state;
 #[allow(clippy::indexing_slicing, reason = "its indices are hashes reduced to its own size, never bytes from outside")]
@@ -27,14 +28,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use self::check::CheckedToken;
+pub use self::ground::{Ground, IssuerView};
 use self::state::{Ledgers, State};
 use crate::algebra::Cell;
 use crate::position::Position;
 use crate::record::{HashedCell, Record};
-use crate::settings::{ClaimNames, IssuerRecord, Settings};
+use crate::settings::{IssuerRecord, Settings};
 use crate::target::{HashKey, TargetHash, TargetKind};
 use crate::time::{Moment, Monotonic, UnixSeconds};
-use crate::token::{KeySet, SkippedKey};
+use crate::token::KeySet;
 
 /// What is revoked, as far as this process knows. All clones see the same.
 #[derive(Clone)]
@@ -59,26 +61,32 @@ impl View {
     /// The keys of an issuer whose tokens are accepted; none for one that was removed.
     #[must_use]
     pub fn keys(&self, issuer: &str) -> Option<Arc<KeySet>> {
-        self.state.load().issuers.get(issuer).filter(|issuer| !issuer.record.removed).map(|issuer| issuer.keys.clone())
+        let state = self.state.load();
+        state.ground.issuer(issuer).filter(|issuer| !issuer.record.removed).map(|issuer| issuer.keys.clone())
     }
 
     /// What the log says of an issuer, a removed one included.
     #[must_use]
     pub fn issuer(&self, issuer: &str) -> Option<Arc<IssuerView>> {
-        self.state.load().issuers.get(issuer).cloned()
+        self.state.load().ground.issuer(issuer).cloned()
     }
 
     /// The settings in force, once they are known.
     #[must_use]
     pub fn settings(&self) -> Option<Arc<Settings>> {
-        self.state.load().settings.clone()
+        self.state.load().ground.settings().cloned()
     }
 
-    /// What tokens are verified by now. While it is equal to what it was, no issuer, no key and no
-    /// setting has changed.
+    /// What tokens are verified by now.
     #[must_use]
-    pub fn ground(&self) -> Ground {
-        Ground(self.state.load().ground)
+    pub fn ground(&self) -> Arc<Ground> {
+        Arc::clone(&self.state.load().ground)
+    }
+
+    /// The ground's number alone.
+    #[must_use]
+    pub fn ground_number(&self) -> u64 {
+        self.state.load().ground.number()
     }
 
     /// The position of the last record applied.
@@ -122,7 +130,7 @@ impl View {
             groups: state.cells.groups(),
             kept: state.kept.len(),
             halted: state.halted,
-            revision: state.settings.as_ref().map(|settings| settings.revision),
+            revision: state.ground.settings().map(|settings| settings.revision),
             epoch: state.position.map(|position| position.epoch),
             forgotten: state.forgotten,
         }
@@ -132,19 +140,6 @@ impl View {
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").field("position", &self.position()).finish_non_exhaustive()
-    }
-}
-
-/// Stands for all that a view says about verifying tokens: issuers, keys and settings. Those of two
-/// views are not comparable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ground(u64);
-
-impl Ground {
-    /// The ground as a number, to be kept in one word.
-    #[must_use]
-    pub const fn number(self) -> u64 {
-        self.0
     }
 }
 
@@ -282,27 +277,6 @@ impl ViewWriter {
 
     fn swap(&mut self, next: State) {
         self.view.state.store(Arc::new(next));
-    }
-}
-
-/// An issuer as the log describes it, with its keys loaded.
-#[derive(Debug)]
-pub struct IssuerView {
-    /// What the log says.
-    pub record: IssuerRecord,
-    /// Its keys, as far as they could be loaded.
-    pub keys: Arc<KeySet>,
-    /// Those that could not be loaded, and why. A token signed with one is refused.
-    pub skipped: Vec<SkippedKey>,
-    /// The record's, to be shared.
-    pub(crate) claim_names: Arc<ClaimNames>,
-}
-
-impl IssuerView {
-    fn new(record: IssuerRecord) -> Self {
-        let (keys, skipped) = KeySet::from_values(&record.keys);
-        let claim_names = Arc::new(record.claims.clone());
-        Self { record, keys: Arc::new(keys), skipped, claim_names }
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::cells::{Batch, Cells, Ledger};
 use super::freshness::Freshness;
+use super::ground::Ground;
 use super::kept::Kept;
-use super::{ApplyError, Halt, IssuerView, KeptContents, ViewContents, ViewLimits};
+use super::{ApplyError, Halt, KeptContents, ViewContents, ViewLimits};
 use crate::algebra::Cell;
 use crate::position::Position;
 use crate::record::{Entry, EpochStart, HashedCell, Record, RecordBody};
-use crate::settings::{IssuerRecord, Settings};
+use crate::settings::Settings;
 use crate::target::{HashKey, TargetHash, TargetKind};
 use crate::time::UnixSeconds;
 
@@ -18,8 +19,7 @@ use crate::time::UnixSeconds;
 #[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) position: Option<Position>,
-    pub(super) settings: Option<Arc<Settings>>,
-    pub(super) issuers: Arc<BTreeMap<String, Arc<IssuerView>>>,
+    pub(super) ground: Arc<Ground>,
     pub(super) cells: Cells,
     /// What is in force besides, from above a fork.
     pub(super) kept: Kept,
@@ -27,8 +27,6 @@ pub(super) struct State {
     /// The key that hashes targets, with its id, which settings name.
     pub(super) hash_key: Option<Arc<(HashKey, String)>>,
     pub(super) halted: Option<Halt>,
-    /// Counts the changes to what tokens are verified by.
-    pub(super) ground: u64,
     /// The second up to which untils were dropped. A token that could only be accepted until then
     /// may have lost the entry against it: it matters when the wall clock steps back.
     pub(super) forgotten: UnixSeconds,
@@ -84,7 +82,7 @@ impl State {
             }
             RecordBody::Lift(lifted) => lifted.iter().for_each(|hashed| cells.replace(hashed)),
             RecordBody::Settings(settings) => self.set_settings(settings, record.at)?,
-            RecordBody::Issuer(issuer) => self.set_issuer(issuer.clone()),
+            RecordBody::Issuer(issuer) => Arc::make_mut(&mut self.ground).set_issuer(issuer.clone()),
         }
         self.position = Some(record.at);
         Ok(())
@@ -118,17 +116,11 @@ impl State {
     }
 
     fn set_settings(&mut self, settings: &Settings, at: Position) -> Result<(), ApplyError> {
-        if self.settings.as_ref().is_some_and(|held| settings.revision <= held.revision) {
+        if self.ground.settings().is_some_and(|held| settings.revision <= held.revision) {
             return Err(ApplyError::Revision { at, revision: settings.revision });
         }
-        self.settings = Some(Arc::new(settings.clone()));
-        self.ground += 1;
+        Arc::make_mut(&mut self.ground).set_settings(settings.clone());
         Ok(())
-    }
-
-    fn set_issuer(&mut self, record: IssuerRecord) {
-        self.ground += 1;
-        Arc::make_mut(&mut self.issuers).insert(record.issuer.clone(), Arc::new(IssuerView::new(record)));
     }
 
     /// The state that holds exactly `contents`, built aside, with this one's hash key.
@@ -137,26 +129,24 @@ impl State {
         let (kept, kept_ledger) = Kept::of(&contents.kept, |kept| {
             limits.admit(cells.len() + kept.len(), cells.without_until() + kept.without_until())
         })?;
-        let mut next = Self {
+        let next = Self {
             position: Some(contents.position),
-            settings: Some(Arc::new(contents.settings)),
+            ground: Arc::new(self.ground.replaced_by(contents.settings, contents.issuers)),
             cells,
             kept,
             hash_key: self.hash_key.clone(),
             halted: self.halted,
-            ground: self.ground + 1,
             forgotten: contents.forgotten,
             ..Self::default()
         };
-        contents.issuers.into_iter().for_each(|issuer| next.set_issuer(issuer));
         Ok((next, Ledgers { cells: ledger, kept: kept_ledger }))
     }
 
     pub(super) fn contents(&self) -> Option<ViewContents> {
         Some(ViewContents {
             position: self.position?,
-            settings: self.settings.as_deref()?.clone(),
-            issuers: self.issuers.values().map(|issuer| issuer.record.clone()).collect(),
+            settings: self.ground.settings()?.as_ref().clone(),
+            issuers: self.ground.issuers().map(|issuer| issuer.record.clone()).collect(),
             cells: self.cells.iter().collect(),
             kept: self.kept.contents(),
             forgotten: self.forgotten,
@@ -165,7 +155,7 @@ impl State {
 
     /// The settings with the hash key they name, if the view was given it.
     pub(super) fn hashing(&self) -> Option<(&Settings, &HashKey)> {
-        let settings = self.settings.as_deref()?;
+        let settings = self.ground.settings()?;
         let (hash_key, id) = self.hash_key.as_deref()?;
         (*id == settings.hash_key).then_some((settings, hash_key))
     }
@@ -173,7 +163,7 @@ impl State {
     /// Drops what no acceptable token can match any more. The wall clock may run ahead of the
     /// authority's by the skew, so it is set back by as much; without settings nothing is dropped.
     pub(super) fn expire(&mut self, ledgers: &mut Ledgers, wall: UnixSeconds) {
-        let Some(settings) = &self.settings else { return };
+        let Some(settings) = self.ground.settings() else { return };
         let now = wall.minus(settings.clock_skew);
         if let Some(forgotten) = self.cells.expire(&mut ledgers.cells, now) {
             self.forgotten = self.forgotten.max(forgotten);

@@ -153,7 +153,7 @@ fn facts_hash_the_targets_that_are_named() {
     let facts = token.facts(&settings, &hash_key()).unwrap();
     let named: Vec<_> =
         token.targets(&settings).unwrap().iter().map(|target| (target.kind(), target.hash(&hash_key()))).collect();
-    assert_eq!(facts.targets, named);
+    assert_eq!(facts.targets.to_vec(), named);
     assert_eq!(facts.reading, Reading::Own { position: LPOS, time: NOW.minus(100) });
     assert_eq!((facts.issued, facts.expires), (Some(NOW.minus(10)), NOW.plus(300)));
     assert_eq!((facts.revision, facts.lpos, facts.is_own()), (1, Some(LPOS), true));

@@ -1,7 +1,7 @@
 //! The table of cells: written by one thread, read by all without a lock, a wait or a retry.
 //!
 //! ```text
-//! Table --Arc--> Directory  256 segments by the top byte of the hash, origins
+//! Table --Arc--> Directory  256 segments by the top byte of the hash, their filters, origins
 //!                   segment  filter, buckets, wide cells
 //! ```
 //!
@@ -25,7 +25,7 @@ mod value;
 use std::sync::Arc;
 
 pub(super) use segment::Key;
-use segment::{NoRoom, Segment};
+use segment::{Filter, NoRoom, Segment};
 use value::{Form, Origins};
 
 use crate::algebra::Cell;
@@ -44,14 +44,15 @@ pub(super) struct Table {
 #[derive(Clone, Debug)]
 struct Directory {
     segments: Box<[Arc<Segment>]>,
+    /// Those of the segments, side by side: all that is read of most of them.
+    filters: Box<[Filter]>,
     origins: Arc<Origins>,
 }
 
 impl Default for Table {
     fn default() -> Self {
         let empty = Arc::new(Segment::empty());
-        let segments = (0..SEGMENTS).map(|_| Arc::clone(&empty)).collect();
-        Self { directory: Arc::new(Directory { segments, origins: Arc::default() }) }
+        Self { directory: Arc::new(Directory::of((0..SEGMENTS).map(|_| Arc::clone(&empty)))) }
     }
 }
 
@@ -60,7 +61,7 @@ impl Table {
     /// came of the one before, so that the processor fetches their lines side by side.
     #[inline]
     pub(super) fn may_hold_any(&self, keys: impl Iterator<Item = Key>) -> bool {
-        keys.fold(false, |any, key| any | self.segment(key).may_hold(key))
+        keys.fold(false, |any, key| any | self.directory.filters[key.segment()].may_hold(key))
     }
 
     /// The cell of a key.
@@ -83,6 +84,12 @@ impl Table {
 }
 
 impl Directory {
+    fn of(segments: impl Iterator<Item = Arc<Segment>>) -> Self {
+        let segments: Box<[_]> = segments.collect();
+        let filters = segments.iter().map(|segment| segment.filter().clone()).collect();
+        Self { segments, filters, origins: Arc::default() }
+    }
+
     #[inline]
     fn cell(&self, segment: &Segment, word: u64) -> Option<Cell> {
         match self.origins.decode(word) {
@@ -115,8 +122,7 @@ impl Draft {
     pub(super) fn with_room(cells: usize) -> Self {
         // Hashes do not spread quite equally; a segment keeps some room beyond what it is asked for.
         let room = cells.div_ceil(SEGMENTS);
-        let segments = (0..SEGMENTS).map(|_| Arc::new(Segment::with_room(room, 0))).collect();
-        let directory = Directory { segments, origins: Arc::default() };
+        let directory = Directory::of((0..SEGMENTS).map(|_| Arc::new(Segment::with_room(room, 0))));
         Self { table: Table { directory: Arc::new(directory) }, renewed: [true; SEGMENTS] }
     }
 
@@ -171,6 +177,7 @@ impl Draft {
             let word = directory.word(&new, kind, &cell);
             word.and_then(|word| new.insert(key, word)).expect("the segment was made with room for these");
         }
+        directory.filters[index] = new.filter().clone();
         directory.segments[index] = Arc::new(new);
         self.renewed[index] = true;
     }

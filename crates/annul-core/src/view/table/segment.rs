@@ -21,7 +21,7 @@
 //! Slots are not reused: what was forgotten goes when the segment is built anew, aside, and swapped
 //! in. So readers wait for nobody and repeat nothing.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::atomic::{AtomicU64, Ordering};
 use crate::algebra::Cell;
@@ -89,11 +89,11 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoRoom;
 
-/// A part of the table. Readers call [`may_hold`](Self::may_hold), [`find`](Self::find) and
-/// [`wide`](Self::wide) at any time; everything else belongs to the one writer.
+/// A part of the table. Readers call [`find`](Self::find), [`wide`](Self::wide) and
+/// [`Filter::may_hold`] at any time; everything else belongs to the one writer.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    filter: Box<[AtomicU64]>,
+    filter: Filter,
     buckets: Box<[Bucket]>,
     wide: Box<[OnceLock<Cell>]>,
     /// Slots that may be filled.
@@ -122,7 +122,7 @@ impl Segment {
 
     fn of_size(buckets: usize, limit: usize, wide: usize) -> Self {
         Self {
-            filter: (0..buckets * FILTER_WORDS_PER_BUCKET).map(|_| AtomicU64::new(0)).collect(),
+            filter: Filter::of(buckets * FILTER_WORDS_PER_BUCKET),
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
             wide: (0..wide).map(|_| OnceLock::new()).collect(),
             limit,
@@ -131,12 +131,10 @@ impl Segment {
         }
     }
 
-    /// Whether the key may be there; mostly `false` when it is not.
-    #[inline]
+    /// Says of most keys that are not there that they are not. A clone is the same filter.
     #[must_use]
-    pub(crate) fn may_hold(&self, key: Key) -> bool {
-        let (word, bits) = self.filter_of(key);
-        self.filter[word].load(Ordering::Relaxed) & bits == bits
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// The key's value, if the key is there.
@@ -157,7 +155,7 @@ impl Segment {
     #[inline]
     #[must_use]
     pub(crate) fn locate(&self, key: Key) -> Option<Slot> {
-        if !self.may_hold(key) {
+        if !self.filter.may_hold(key) {
             return None;
         }
         let mut bucket = self.home(key);
@@ -187,8 +185,7 @@ impl Segment {
             return Err(NoRoom);
         }
         let Slot { bucket, index } = self.vacant(key).ok_or(NoRoom)?;
-        let (word, bits) = self.filter_of(key);
-        self.filter[word].store(self.filter[word].load(Ordering::Relaxed) | bits, Ordering::Relaxed);
+        self.filter.add(key);
         let here = &self.buckets[bucket];
         here.second[index].store(key.second, Ordering::Relaxed);
         here.value[index].store(value, Ordering::Relaxed);
@@ -260,13 +257,36 @@ impl Segment {
     fn after(&self, bucket: usize) -> usize {
         if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
     }
+}
 
-    /// The key's word of the filter and its bits there: the top of the second half chooses the word,
-    /// its lowest 24 bits four bits in it.
+/// The filter of a segment, apart from it, so that a look-up that ends here reads nothing else.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter(Arc<[AtomicU64]>);
+
+impl Filter {
+    fn of(words: usize) -> Self {
+        Self((0..words).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Whether the key may be there; mostly `false` when it is not.
     #[inline]
-    fn filter_of(&self, key: Key) -> (usize, u64) {
+    #[must_use]
+    pub(crate) fn may_hold(&self, key: Key) -> bool {
+        let (word, bits) = self.place(key);
+        self.0[word].load(Ordering::Relaxed) & bits == bits
+    }
+
+    fn add(&self, key: Key) {
+        let (word, bits) = self.place(key);
+        self.0[word].store(self.0[word].load(Ordering::Relaxed) | bits, Ordering::Relaxed);
+    }
+
+    /// The key's word and its bits there: the top of the second half chooses the word, its lowest 24
+    /// bits four bits in it.
+    #[inline]
+    fn place(&self, key: Key) -> (usize, u64) {
         let bit = |shift: u32| 1_u64 << (key.second >> shift & 63);
-        (scaled(key.second, self.filter.len()), bit(0) | bit(6) | bit(12) | bit(18))
+        (scaled(key.second, self.0.len()), bit(0) | bit(6) | bit(12) | bit(18))
     }
 }
 
