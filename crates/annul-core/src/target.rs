@@ -376,18 +376,16 @@ impl TargetHash {
     }
 }
 
-/// The key under which the targets of one issuer are hashed: to be derived once for all of a token's.
-pub(crate) struct IssuerKey([u8; 32]);
+/// The key under which the targets of one issuer are hashed.
+struct IssuerKey([u8; 32]);
 
 impl IssuerKey {
-    /// The key for targets of `issuer`.
-    pub(crate) fn of(key: &HashKey, issuer: &str) -> Self {
+    fn of(key: &HashKey, issuer: &str) -> Self {
         Self(*blake3::keyed_hash(&key.0, issuer.as_bytes()).as_bytes())
     }
 
-    /// The hash of the issuer's target of this kind with these parts.
     #[expect(clippy::indexing_slicing, reason = "the input was made as long as what is written takes")]
-    pub(crate) fn hash(&self, kind: TargetKind, parts: &[&str]) -> TargetHash {
+    fn hash(&self, kind: TargetKind, parts: &[&str]) -> TargetHash {
         let needed = 1 + parts.iter().map(|part| LENGTH + part.len()).sum::<usize>();
         if needed <= HASHED {
             let mut input = [0; HASHED];
@@ -404,6 +402,32 @@ impl IssuerKey {
         let mut hash = [0; 16];
         hash.copy_from_slice(&blake3::keyed_hash(&self.0, input).as_bytes()[..16]);
         TargetHash(hash)
+    }
+}
+
+/// What the targets of one issuer have in common, worked out once.
+pub(crate) struct IssuerTargets {
+    key: IssuerKey,
+    /// The target `issuer`, which every token has.
+    issuer: TargetHash,
+}
+
+impl IssuerTargets {
+    /// That of `issuer` under the log's hash key.
+    pub(crate) fn of(key: &HashKey, issuer: &str) -> Self {
+        let key = IssuerKey::of(key, issuer);
+        Self { issuer: key.hash(TargetKind::Issuer, &[]), key }
+    }
+
+    /// The hash of the issuer's target of this kind with these parts.
+    pub(crate) fn hash(&self, kind: TargetKind, parts: &[&str]) -> TargetHash {
+        if kind == TargetKind::Issuer { self.issuer } else { self.key.hash(kind, parts) }
+    }
+}
+
+impl fmt::Debug for IssuerTargets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuerTargets").field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
 
@@ -483,6 +507,12 @@ impl HashKey {
 impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HashKey({})", self.id())
+    }
+}
+
+impl Drop for IssuerKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

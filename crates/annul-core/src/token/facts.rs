@@ -7,8 +7,9 @@ use super::targets::Targets;
 use crate::algebra::{Cell, Reading, Refusal};
 use crate::position::Position;
 use crate::settings::{ClaimNames, MAX_TARGETS, Settings};
-use crate::target::{HashKey, IssuerKey, TargetHash, TargetKind};
+use crate::target::{HashKey, IssuerTargets, TargetHash, TargetKind};
 use crate::time::UnixSeconds;
+use crate::view::IssuerView;
 
 /// The immutable facts of a token under one revision of the settings and one hash key.
 ///
@@ -47,6 +48,7 @@ impl Facts {
             key_id,
             own: true,
             reading: Reading::Own { position, time: claims.auth_time().unwrap_or(issued) },
+            described: None,
         };
         subject.facts(settings, key)
     }
@@ -82,6 +84,8 @@ pub(super) struct Subject<'t> {
     pub(super) key_id: &'t str,
     pub(super) own: bool,
     pub(super) reading: Reading,
+    /// Its issuer, if a view described it.
+    pub(super) described: Option<&'t IssuerView>,
 }
 
 impl Subject<'_> {
@@ -91,13 +95,20 @@ impl Subject<'_> {
         if self.own != (self.issuer == settings.issuer) {
             return Err(TokenError::IssuerMismatch);
         }
-        let issuer_key = IssuerKey::of(key, self.issuer);
+        let worked_out;
+        let of_issuer = match self.described.and_then(|issuer| issuer.targets(key)) {
+            Some(kept) => kept,
+            None => {
+                worked_out = IssuerTargets::of(key, self.issuer);
+                &worked_out
+            }
+        };
         let mut targets = Targets::new();
         let mut asks = Vec::new();
         let mut count = 0_usize;
         self.each(settings, &mut |named| {
             let hash = match named.issuer == self.issuer {
-                true => issuer_key.hash(named.kind, named.parts),
+                true => of_issuer.hash(named.kind, named.parts),
                 false => TargetHash::of(key, named.issuer, named.kind, named.parts),
             };
             let target = (named.kind, hash);

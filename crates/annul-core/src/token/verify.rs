@@ -351,6 +351,7 @@ impl VerifiedToken {
             key_id: &self.0.key_id,
             own: self.0.own,
             reading: self.0.reading,
+            described: self.0.ground.as_ref().and_then(|ground| ground.issuer(self.issuer())).map(Arc::as_ref),
         }
     }
 }

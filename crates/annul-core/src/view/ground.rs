@@ -1,9 +1,10 @@
 //! What tokens are verified by: the log's settings, and its issuers with their keys.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::settings::{ClaimNames, IssuerRecord, Settings};
+use crate::target::{HashKey, IssuerTargets};
 use crate::token::{KeySet, SkippedKey};
 
 /// All that a view says about verifying tokens, at one moment. It changes seldom, and as a whole.
@@ -77,12 +78,21 @@ pub struct IssuerView {
     pub keys: Arc<KeySet>,
     /// Those that could not be loaded, and why. A token signed with one is refused.
     pub skipped: Vec<SkippedKey>,
+    /// What its targets have in common, under the first hash key that was asked for.
+    targets: OnceLock<(HashKey, IssuerTargets)>,
 }
 
 impl IssuerView {
     fn new(record: IssuerRecord) -> Self {
         let (keys, skipped) = KeySet::from_values(&record.keys);
-        Self { record, keys: Arc::new(keys), skipped }
+        Self { record, keys: Arc::new(keys), skipped, targets: OnceLock::new() }
+    }
+
+    /// What its targets have in common, unless that is kept under another hash key.
+    pub(crate) fn targets(&self, key: &HashKey) -> Option<&IssuerTargets> {
+        let of = || (key.clone(), IssuerTargets::of(key, &self.record.issuer));
+        let (kept_under, targets) = self.targets.get_or_init(of);
+        (kept_under == key).then_some(targets)
     }
 
     /// Which claims carry what.
