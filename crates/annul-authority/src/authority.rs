@@ -17,7 +17,7 @@ use annul_core::feed::head::FeedSigner;
 use annul_core::settings::Settings;
 use annul_core::target::HashKey;
 use annul_core::time::UnixMillis;
-use annul_core::token::KeySet;
+use annul_core::token::{FactsCache, KeySet};
 use annul_core::view::View;
 use arc_swap::ArcSwap;
 use tokio::sync::RwLock;
@@ -28,6 +28,7 @@ use crate::known_clients::KnownClients;
 use crate::own_view::{OwnLog, OwnView};
 use crate::secrets::nonces::Nonces;
 use crate::secrets::passwords::PasswordQueue;
+use crate::secrets::random;
 use crate::secrets::sealing::MasterKey;
 use crate::secrets::subject_key::SubjectSecret;
 use crate::setup::{FEED_KEY_PURPOSE, check_setup, genesis};
@@ -36,6 +37,10 @@ use crate::store::{Store, StoreError};
 
 pub use crate::caller::Caller;
 pub use crate::setup::{FirstSettings, FirstStart, IssuerSecret, RefreshSetup, Setup, StartError, TokenKey};
+
+/// Bytes that tokens asked about before may take: some ten thousand tokens. Those that ask are resource
+/// servers, about the tokens of their users of the last minutes.
+const FACTS_BYTES: u64 = 32 << 20;
 
 /// Rows one clean-up step removes, so that no transaction holds up the log.
 const PRUNE_STEP: usize = 1000;
@@ -57,6 +62,8 @@ struct Inner {
     standing: ArcSwap<Standing>,
     clients: KnownClients,
     own_view: OwnView,
+    /// Tokens that were asked about before.
+    facts: FactsCache,
     /// Until somebody follows the log with it.
     own_log: Mutex<Option<OwnLog>>,
     /// Read while a token is signed, written while keys change: a key that is being killed signs
@@ -159,6 +166,7 @@ impl Authority {
         let inner = Inner {
             clients: KnownClients::new(store.as_ref()),
             own_view,
+            facts: FactsCache::new(FACTS_BYTES, u64::from_le_bytes(random::bytes()?)),
             own_log: Mutex::new(Some(own_log)),
             dpop_nonces: Nonces::new(&master),
             store,
@@ -246,6 +254,7 @@ impl Authority {
         self.write_uses().await?;
         self.forget_retired_keys().await?;
         self.passwords().release_memory();
+        self.facts().sweep(self.clock().seconds());
         while self.store().prune(PRUNE_STEP).await?.more {}
         Ok(())
     }
@@ -257,6 +266,11 @@ impl Authority {
         if let Some(own_log) = own_log {
             own_log.follow(self.store().as_ref(), self.clock()).await;
         }
+    }
+
+    /// Tokens that were asked about before, under the number of the standing they were verified by.
+    pub(crate) fn facts(&self) -> &FactsCache {
+        &self.inner.facts
     }
 
     /// The log as verifiers hold it, while that is all that was acknowledged.

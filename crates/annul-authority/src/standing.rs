@@ -22,6 +22,8 @@ use crate::store::Store;
 /// Keys, issuers and settings as of one read of the store.
 #[derive(Debug)]
 pub(crate) struct Standing {
+    /// Counts the readings: what was verified under one number is verified alike while it stays.
+    pub(crate) number: u64,
     pub(crate) settings: Arc<Settings>,
     /// Every own key that is published.
     pub(crate) own_keys: KeySet,
@@ -83,6 +85,7 @@ impl Standing {
             .collect();
         let subject_secret = open_secret(master, log.subject_secret.as_ref(), before)?;
         Ok(Self {
+            number: before.map_or(0, |before| before.number + 1),
             settings: Arc::new(log.settings),
             own_keys,
             jwks: json!({ "keys": published }),

@@ -145,7 +145,36 @@ impl Authority {
         if opaque::is_reference(token) {
             return self.resolved(token, leeway).await;
         }
-        match self.verify(token, leeway) {
+        self.or_by_subject_key(self.verify(token, leeway), token, leeway).await
+    }
+
+    /// The same with the leeway of introspection, where a token asked about before is known. Whether it
+    /// is revoked is still to be judged. A reference token is resolved each time, and a token signed with
+    /// its subject's own key verified each time: what it says and that key change with the session and
+    /// the subject.
+    pub(crate) async fn known_or_verified(&self, token: &str) -> Result<VerifiedToken, VerbError> {
+        let (standing, now) = (self.standing(), self.clock().seconds());
+        let leeway = standing.settings.clock_skew;
+        if opaque::is_reference(token) {
+            return self.resolved(token, leeway).await;
+        }
+        if let Some(known) = self.facts().find(token, standing.number, now, |_| false) {
+            return Ok(known);
+        }
+        let verified = self.verify(token, leeway);
+        if let Ok(verified) = &verified {
+            self.facts().keep(verified, standing.number, now);
+        }
+        self.or_by_subject_key(verified, token, leeway).await
+    }
+
+    async fn or_by_subject_key(
+        &self,
+        verified: Result<VerifiedToken, TokenError>,
+        token: &str,
+        leeway: u64,
+    ) -> Result<VerifiedToken, VerbError> {
+        match verified {
             // What verifiers say of a token signed with a key of its subject's own.
             Err(TokenError::AlgNotAllowed) => self.verify_by_subject_key(token, leeway).await,
             verified => verified.map_err(VerbError::Token),

@@ -3,6 +3,7 @@
 use annul_authority::authority::Setup;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::verbs::clients::ClientRequest;
+use annul_authority::verbs::keys::KillRequest;
 use annul_authority::verbs::logout::{LogoutRequest, LogoutScope};
 use annul_authority::verbs::revocations::RevokeRequest;
 use annul_authority::verbs::sessions::TokenAnswer;
@@ -49,6 +50,29 @@ async fn a_restamped_token_is_the_same_token_with_a_new_position() {
     world.assert_active(&new, "re-stamped").await;
     world.revoke(target(format!("token:{}", old.jti))).await;
     world.assert_revoked(&new, "it is the same token").await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_introspected_before_is_judged_anew() {
+    let world = World::new().await;
+    let (alice, bob) = (world.open("alice", "phone").await, world.open("bob", "phone").await);
+    let active = async |answer: &TokenAnswer| {
+        let token = answer.access_token.expose();
+        world.authority.introspect(token).await.unwrap().active
+    };
+    for _ in 0..2 {
+        assert!(active(&alice).await && active(&bob).await);
+    }
+    world.revoke(target("subject:alice")).await;
+    assert!(!active(&alice).await, "revoked since");
+    assert!(active(&bob).await);
+    world.advance(3600);
+    assert!(!active(&bob).await, "expired since");
+    let carol = world.open("carol", "phone").await;
+    assert!(active(&carol).await);
+    let kid = UnverifiedToken::parse(carol.access_token.expose()).unwrap().header().kid().unwrap().to_owned();
+    world.authority.kill_key(&world.caller, &kid, KillRequest::default()).await.unwrap();
+    assert!(!active(&carol).await, "its key was killed since");
 }
 
 #[tokio::test]
