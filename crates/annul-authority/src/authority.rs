@@ -105,8 +105,8 @@ impl Authority {
     /// is none, or opens what is there.
     ///
     /// # Errors
-    /// A wrong master key, another issuer than the log's, settings that contradict each other. The
-    /// store is left as it was.
+    /// A wrong master key, another issuer than the log's, targets that were hashed in another way,
+    /// settings that contradict each other. The store is left as it was.
     pub async fn start(
         store: Arc<dyn Store>,
         clock: Clock,
@@ -142,6 +142,11 @@ impl Authority {
         };
         if log.settings.issuer != setup.issuer {
             return Err(StartError::OtherIssuer { log: log.settings.issuer, configured: setup.issuer });
+        }
+        // An id stands for the key and for the way of hashing with it.
+        let here = log.hash_key.id();
+        if log.settings.hash_key != here {
+            return Err(StartError::OtherTargetHash { log: log.settings.hash_key, here });
         }
         let feed_key = master.open(FEED_KEY_PURPOSE, &log.sealed_feed_key)?;
         let feed_signer = FeedSigner::from_pkcs8(&feed_key).map_err(|_| StartError::FeedKey)?;

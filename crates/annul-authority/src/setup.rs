@@ -203,6 +203,17 @@ pub enum StartError {
         /// The configuration's.
         configured: String,
     },
+    /// The log's targets were hashed in another way than they are here.
+    #[error(
+        "the targets of this log are hashed as {log:?} and would be looked up as {here:?}, so nothing that was \
+         revoked would be found"
+    )]
+    OtherTargetHash {
+        /// The id of the hash key as the log says it.
+        log: String,
+        /// The id that this build gives the same key.
+        here: String,
+    },
     /// Tokens would live longer than verifiers accept.
     #[error("tokens would live {life} s and the log's longest life is {longest} s")]
     LifeBeyondLongest {
@@ -241,6 +252,7 @@ impl StartError {
         match self {
             Self::Missing { .. } => "setting_missing",
             Self::OtherIssuer { .. } => "issuer_changed",
+            Self::OtherTargetHash { .. } => "other_target_hash",
             Self::LifeBeyondLongest { .. } => "life_beyond_longest",
             Self::GraceTooLong { .. } => "grace_too_long",
             Self::FeedKey => "feed_key_damaged",
@@ -257,6 +269,9 @@ impl StartError {
         match self {
             Self::Missing { .. } => "configure tokens.issuer and tokens.audience",
             Self::OtherIssuer { .. } => "configure the log's issuer, or another data directory for a new log",
+            Self::OtherTargetHash { .. } => {
+                "the data was left as it is: run the version that wrote it, or configure another data directory for a new log"
+            }
             Self::LifeBeyondLongest { .. } => {
                 "configure a shorter tokens.life, or raise longest_life by PUT /v1/settings"
             }

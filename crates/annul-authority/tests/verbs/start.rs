@@ -5,8 +5,10 @@ use std::time::Duration;
 use annul_authority::authority::{Authority, Setup};
 use annul_authority::clock::Clock;
 use annul_authority::secrets::sealing::MasterKey;
+use annul_authority::store::Genesis;
+use annul_core::settings::Settings;
 
-use crate::world::{AUDIENCE, ISSUER, World};
+use crate::world::{AUDIENCE, ISSUER, World, empty_store};
 
 fn setup() -> Setup {
     Setup::new(ISSUER, AUDIENCE)
@@ -56,6 +58,29 @@ async fn a_log_is_not_given_to_another_issuer() {
     assert_eq!(restart(&world, [7; 32], Setup::new(ISSUER, "")).await.unwrap_err(), "setting_missing");
     let long = Setup { token_life: Duration::from_secs(3600), ..setup() };
     assert_eq!(restart(&world, [7; 32], long).await.unwrap_err(), "life_beyond_longest");
+}
+
+#[tokio::test]
+async fn a_log_whose_targets_were_hashed_in_another_way_is_not_started() {
+    let world = World::new().await;
+    let made = world.store.log().await.unwrap();
+    let genesis = Genesis {
+        log: made.log,
+        hash_key: made.hash_key,
+        sealed_feed_key: made.sealed_feed_key,
+        settings: Settings { hash_key: "46WAr3s5tGA".to_owned(), ..made.settings },
+        groups: None,
+        keys: Vec::new(),
+        clients: Vec::new(),
+    };
+    let clock = Clock::from_source(world.clock.clone());
+    let (store, _dir) = empty_store(clock.clone());
+    let before = store.bootstrap(genesis).await.unwrap();
+    let started = Authority::start(store.clone(), clock, MasterKey::from_bytes([7; 32]), setup()).await;
+    let error = started.unwrap_err();
+    assert_eq!(error.code(), "other_target_hash");
+    assert!(error.hint().contains("left as it is"), "{}", error.hint());
+    assert_eq!(store.log().await.unwrap(), before, "nothing was written");
 }
 
 #[tokio::test]

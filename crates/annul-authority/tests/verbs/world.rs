@@ -44,6 +44,16 @@ pub(crate) struct World {
     _dir: Option<tempfile::TempDir>,
 }
 
+/// A store that holds nothing, and where it lies if that is on disk.
+pub(crate) fn empty_store(clock: Clock) -> (Arc<dyn Store>, Option<tempfile::TempDir>) {
+    let dir = crate::ON_DISK.then(|| tempfile::tempdir().unwrap());
+    let store: Arc<dyn Store> = match &dir {
+        Some(dir) => Arc::new(SqliteStore::open(dir.path(), SqliteOptions::default(), clock).unwrap()),
+        None => Arc::new(MemoryStore::new(Limits::default(), clock)),
+    };
+    (store, dir)
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(Setup::new(ISSUER, AUDIENCE)).await
@@ -52,11 +62,7 @@ impl World {
     pub(crate) async fn with(setup: Setup) -> Self {
         let clock = ManualClock::at(START);
         let handle = Clock::from_source(clock.clone());
-        let dir = crate::ON_DISK.then(|| tempfile::tempdir().unwrap());
-        let store: Arc<dyn Store> = match &dir {
-            Some(dir) => Arc::new(SqliteStore::open(dir.path(), SqliteOptions::default(), handle.clone()).unwrap()),
-            None => Arc::new(MemoryStore::new(Limits::default(), handle.clone())),
-        };
+        let (store, dir) = empty_store(handle.clone());
         let master = MasterKey::from_bytes([7; 32]);
         let trust = Trust::new(ISSUER, AUDIENCE).with_foreign(Expect::foreign(FOREIGN, AUDIENCE));
         let trust =
