@@ -62,7 +62,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
     let key = HashKey::from_bytes([1; 32]);
     let token = TokenClaims::from_map(token.as_object().unwrap().clone()).unwrap();
     let facts = Facts::for_issue(&token, "print", &settings, &key).unwrap();
-    let of_token: BTreeSet<_> = facts.targets.into_iter().filter(|(kind, _)| kind.reaches_sessions()).collect();
+    let of_token: BTreeSet<_> = facts.targets.iter().copied().filter(|(kind, _)| kind.reaches_sessions()).collect();
     let of_session: BTreeSet<_> = session.hashed_targets(&settings, &key).into_iter().collect();
     assert_eq!(of_session, of_token);
     let kept: Session = serde_json::from_str(&serde_json::to_string(&session).unwrap()).unwrap();
