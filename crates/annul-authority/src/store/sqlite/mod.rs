@@ -182,7 +182,7 @@ mod tests {
             .map(|number| {
                 let store = Arc::clone(&store);
                 tokio::spawn(async move {
-                    let target = Target::one(&genesis().settings.issuer, TargetKind::Subject, &number.to_string());
+                    let target = Target::one(&genesis().settings.issuer, TargetKind::Subject, number.to_string());
                     let (target, cutoff, reach) = (target.unwrap(), Cutoff::Now, Reach::Both);
                     let new = NewRevocation { target, cutoff, reach, exp: None, until: None, reason: None };
                     let revoke = Revoke { revocations: vec![new], keep: None };
