@@ -387,7 +387,7 @@ impl VerbError {
             Self::ClientAssertion { .. } => (
                 "invalid_client",
                 Unauthorised,
-                "make a new assertion for each request, with the issuer as its audience and at most ten minutes of life",
+                "make a new assertion for each request, with the issuer as its audience and at most an hour of life",
             ),
             Self::DpopProofRequired => ("invalid_dpop_proof", Invalid, "send a DPoP proof with the request"),
             Self::CertificateRequired => (

@@ -22,7 +22,7 @@ const GRANTS: [&str; 3] = ["client_credentials", "refresh_token", "urn:ietf:para
 
 /// Libraries of another language, run by `tools/peer`.
 #[derive(Clone, Copy, Debug)]
-pub enum Driver {
+pub(crate) enum Driver {
     /// oauth4webapi and dpop.
     Node,
     /// Authlib, requests-oauth2client and requests-oauthlib.
@@ -38,7 +38,7 @@ struct Left {
 }
 
 /// A running authority and what it knows.
-pub struct World {
+pub(crate) struct World {
     home: TempDir,
     ca: LocalCa,
     _authority: Process,
@@ -50,7 +50,7 @@ pub struct World {
 
 impl World {
     /// Starts the authority on a free port, which its issuer names: a client compares the two.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let ca = LocalCa::in_directory(home.path(), "local");
         let listen = free_address();
@@ -58,6 +58,8 @@ impl World {
         let settings = format!("[server]\ntls_cert = {:?}\ntls_key = {:?}\n", ca.certificate(), ca.key());
         let mut command = Authority::command(home.path(), &settings, &listen);
         let authority = Process::listening(command.args(["--set", &format!("tokens.issuer={issuer}")]));
+        // There is no harm in a second call: it leaves the first provider.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let root = reqwest::Certificate::from_pem(&std::fs::read(ca.root()).expect("the root")).expect("a certificate");
         let http = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
         let admin = credential(home.path());
@@ -68,29 +70,29 @@ impl World {
     }
 
     /// The authority's address, which is its issuer.
-    pub fn issuer(&self) -> &str {
+    pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
     /// A client that trusts the local root.
-    pub fn http(&self) -> &reqwest::Client {
+    pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http
     }
 
     /// The id and secret of a backend.
-    pub fn backend(&self) -> (&str, &str) {
+    pub(crate) fn backend(&self) -> (&str, &str) {
         (BACKEND, &self.secret)
     }
 
     /// The refresh token of a new session of alice's with a client.
-    pub async fn refresh_token(&self, client: &str) -> String {
+    pub(crate) async fn refresh_token(&self, client: &str) -> String {
         let session = json!({"subject": "alice", "client_id": client, "scope": "orders.read", "refresh_token": true});
         let opened = self.post("/v1/sessions", session).await;
         opened["refresh_token"].as_str().expect("a refresh token").to_owned()
     }
 
     /// Runs a driver to its end, and holds what it left against a verifier.
-    pub async fn driven_by(&self, driver: Driver) {
+    pub(crate) async fn driven_by(&self, driver: Driver) {
         let world = self.described().await;
         let service = self.service().await;
         let left = self.drive(driver, &world).await;

@@ -14,8 +14,9 @@ use crate::store::{FirstUse, UseOnce};
 use crate::verbs::accounts::LOGIN_CLIENT;
 use crate::verbs::clients::secret_hash;
 
-/// Seconds by which an assertion's `exp` may lie ahead: for as long its `jti` has to be remembered.
-pub const MAX_ASSERTION_LIFE: u64 = 600;
+/// Seconds by which an assertion's `exp` may lie ahead: for as long its `jti` has to be remembered. An hour is
+/// what common clients sign for and give their users no way to shorten.
+pub const MAX_ASSERTION_LIFE: u64 = 3600;
 /// Seconds by which clocks of clients may differ from ours.
 const ASSERTION_LEEWAY: u64 = 5;
 /// The `typ` of an assertion that has one of its own.

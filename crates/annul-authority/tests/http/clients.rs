@@ -157,17 +157,20 @@ async fn ca_4_an_assertion_that_is_not_for_now_or_not_by_the_clients_key_is_refu
     let (signer, _) = with_key(&authority, json!({})).await;
     let now = now();
     for changes in [
-        json!({"exp": now + 620}),
+        json!({"exp": now + 3620}),
         json!({"exp": now - 10}),
         json!({"exp": null}),
         json!({"jti": null}),
         json!({"nbf": now + 60}),
         json!({"iat": now + 120}),
-        json!({"exp": now + 500, "iat": now - 300}),
+        json!({"exp": now + 3500, "iat": now - 300}),
     ] {
         let assertion = signer.jwt(&header(), &with(claims(), &changes));
         assert_eq!(refused(by(&authority, &assertion), 401).await.0, "invalid_client", "{changes}");
     }
+    // An hour is what common clients sign for.
+    let hour = signer.jwt(&header(), &with(claims(), &json!({"iat": now, "exp": now + 3600})));
+    expect(by(&authority, &hour), 200).await;
     // Whoever does not hold the key learns nothing: as for a client that is not there.
     let nobody = json!({"iss": "nobody", "sub": "nobody"});
     let unknown = refused(by(&authority, &signer.jwt(&header(), &with(claims(), &nobody))), 401).await;
