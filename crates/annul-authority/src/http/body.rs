@@ -192,6 +192,10 @@ async fn read(body: Body, limit: usize, within: Duration) -> Result<Bytes, Probl
 }
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // The deserializer would take an array's values for the members in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Code::RequestMalformed, "the body is no JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let detail = error.to_string();
         let code = match error.classify() {

@@ -16,6 +16,7 @@ pub mod confirm;
 pub mod credentials;
 pub mod devices;
 pub mod doctor;
+mod document_forms;
 pub mod dpop;
 pub mod feed;
 pub mod health;

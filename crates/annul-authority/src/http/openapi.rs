@@ -11,6 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document_forms::describe_forms;
 use super::problem::{OauthError, ProblemDocument};
 use super::{
     App, accounts, audit, clients, credentials, devices, doctor, feed, health, issuers, keys, login, oauth,
@@ -101,6 +102,7 @@ pub fn finished(mut document: OpenApi) -> OpenApi {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
         operations.into_iter().flatten().for_each(|operation| describe_errors(operation, is_oauth));
     }
+    describe_forms(&mut document);
     document
 }
 

@@ -8,7 +8,9 @@ use annul_core::position::Position;
 use annul_core::target::{Target, TargetKind};
 use annul_core::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, OneOf, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::authority::{Authority, Caller};
 use crate::error::{Thing, VerbError};
@@ -99,9 +101,18 @@ impl From<Cutoff> for CutoffText {
 }
 
 /// How long to wait: milliseconds as a number, or `"2s"`, `"500ms"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
-#[schema(value_type = String)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait(Duration);
+
+impl PartialSchema for Wait {
+    fn schema() -> RefOr<Schema> {
+        let millis = Object::builder().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(u64::MAX));
+        let text = Object::builder().schema_type(Type::String).pattern(Some("^[0-9]{1,9}(ms|s)?$"));
+        OneOf::builder().item(millis).item(text).into()
+    }
+}
+
+impl ToSchema for Wait {}
 
 impl Wait {
     /// Reads `2s` or `500ms`; a number without a unit is milliseconds.

@@ -23,6 +23,15 @@ async fn a_body_that_is_not_json_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_array_is_not_read_as_the_members_in_their_order() {
+    let authority = in_memory(|_| {}).await;
+    let before = authority.get("/v1/subjects/alice").await;
+    let request = authority.request(Method::POST, "/v1/subjects/alice/block").json(&json!([null, null, null]));
+    expect_problem(request, 400, "request_malformed").await;
+    assert_eq!(authority.get("/v1/subjects/alice").await, before);
+}
+
+#[tokio::test]
 async fn an_unknown_field_is_refused_by_name() {
     let authority = in_memory(|_| {}).await;
     let body = json!({"targets": ["subject:alice"], "cuttoff": "now"});

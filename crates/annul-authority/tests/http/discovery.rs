@@ -86,3 +86,15 @@ async fn the_document_names_every_endpoint_with_its_errors_and_its_scope() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_document_tells_forms_and_which_bodies_may_be_left_out() {
+    let authority = in_memory(|_| {}).await;
+    let document = expect(authority.bare(Method::GET, "/openapi.json"), 200).await;
+    let operations = &document["paths"];
+    assert_eq!(operations["/v1/subjects/{subject}/block"]["post"]["requestBody"]["required"], false);
+    assert_eq!(operations["/v1/sessions"]["post"]["requestBody"]["required"], true);
+    let subject = &operations["/v1/sessions"]["get"]["parameters"][0];
+    assert_eq!(subject["name"], "subject");
+    assert!(subject["schema"]["pattern"].is_string());
+}
