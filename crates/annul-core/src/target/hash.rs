@@ -16,7 +16,7 @@ use super::TargetKind;
 pub struct TargetHash(pub [u8; 16]);
 
 impl TargetHash {
-    /// The hash of the target with these parts, without building a [`Target`] first.
+    /// The hash of the target with these parts, without building a [`Target`](super::Target) first.
     #[must_use]
     pub fn of(key: &HashKey, issuer: &str, kind: TargetKind, parts: &[&str]) -> Self {
         IssuerKey::of(key, issuer).hash(kind, parts)
