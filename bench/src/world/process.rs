@@ -65,7 +65,7 @@ impl Talker {
     /// Asks it to stop (SIGTERM) and returns when it has, of its own accord and without a complaint.
     ///
     /// # Errors
-    /// When it ends with another status than 0, or does not end within [`STOPPING`] and is killed.
+    /// When it ends with another status than 0, or does not end within `STOPPING` and is killed.
     pub fn stop(mut self) -> Result<()> {
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process has an id")?;
         kill_process(id, Signal::TERM)?;

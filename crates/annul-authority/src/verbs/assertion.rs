@@ -16,8 +16,11 @@ use crate::store::{FirstUse, UseOnce};
 use crate::verbs::bounds;
 use crate::verbs::exchange::{ISSUES, foreign_ancestor};
 use crate::verbs::granted::Granted;
-use crate::verbs::oauth_clients::{MAX_ASSERTION_LIFE, OAuthClient};
+use crate::verbs::oauth_clients::OAuthClient;
 
+/// Seconds by which an assertion's `exp` may lie ahead. It opens a session, so whoever signs it does so for the
+/// moment; one that authenticates a client may be signed for longer.
+const MAX_LIFE: u64 = 600;
 /// The `typ` of an assertion that has one of its own.
 const ASSERTION_TYP: &str = "authorization-grant+jwt";
 /// Names in the store the ids of assertions that were redeemed.
@@ -101,7 +104,7 @@ impl Authority {
         let expect = Expect::foreign(issuer.as_str(), self.issuer())
             .with_typ(Typ::OrUntyped(ASSERTION_TYP.to_owned()))
             .with_algorithms(Algorithm::ALL)
-            .with_longest_life(longest_life.min(MAX_ASSERTION_LIFE))
+            .with_longest_life(longest_life.min(MAX_LIFE))
             .with_leeway(LEEWAY)
             .with_skew(skew)
             .requiring_jti();
@@ -130,7 +133,7 @@ impl Authority {
         let may_issue = record.scopes.iter().any(|scope| scope == ISSUES);
         let has_grant = record.metadata.grant_types.contains(&GrantType::JwtBearer);
         match &record.metadata.jwks {
-            Some(jwks) if may_issue && has_grant => Ok((keys_of(jwks), MAX_ASSERTION_LIFE, 0)),
+            Some(jwks) if may_issue && has_grant => Ok((keys_of(jwks), MAX_LIFE, 0)),
             _ => Err(refused()),
         }
     }
