@@ -19,12 +19,20 @@ enum Wire {
     Cut,
 }
 
+/// What holds of every connection now.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    wire: Wire,
+    /// How often the wire was cut: what was open before a cut is ended by it, however soon it is mended.
+    cuts: u64,
+}
+
 /// The proxy, on a thread of its own: it forwards also while a test waits for a process to start.
 /// Dropping it ends every connection through it.
 pub struct Proxy {
     address: SocketAddr,
     accepted: Arc<AtomicUsize>,
-    wire: watch::Sender<Wire>,
+    state: watch::Sender<State>,
 }
 
 impl Proxy {
@@ -35,14 +43,14 @@ impl Proxy {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         listener.set_nonblocking(true).expect("a socket can be polled");
         let address = listener.local_addr().expect("a listener has an address");
-        let (wire, state) = watch::channel(Wire::Whole);
+        let (state, seen) = watch::channel(State { wire: Wire::Whole, cuts: 0 });
         let accepted = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&accepted);
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
-            runtime.block_on(accept(listener, to, state, &counter));
+            runtime.block_on(accept(listener, to, seen, &counter));
         });
-        Self { address, accepted, wire }
+        Self { address, accepted, state }
     }
 
     /// Where it listens.
@@ -57,22 +65,22 @@ impl Proxy {
 
     /// Ends every connection, and every new one at once: what is behind is down.
     pub fn cut(&self) {
-        self.wire.send_replace(Wire::Cut);
+        self.state.send_modify(|state| *state = State { wire: Wire::Cut, cuts: state.cuts + 1 });
     }
 
     /// Forwards what is asked and keeps the answers: what is behind does its work, and nobody hears of it.
     pub fn keep_answers(&self) {
-        self.wire.send_replace(Wire::Unanswered);
+        self.state.send_modify(|state| state.wire = Wire::Unanswered);
     }
 
     /// Keeps every connection and forwards nothing: what is behind cannot be told from slow.
     pub fn silence(&self) {
-        self.wire.send_replace(Wire::Silent);
+        self.state.send_modify(|state| state.wire = Wire::Silent);
     }
 
     /// Lets connections and bytes through again.
     pub fn mend(&self) {
-        self.wire.send_replace(Wire::Whole);
+        self.state.send_modify(|state| state.wire = Wire::Whole);
     }
 }
 
@@ -80,7 +88,7 @@ impl Proxy {
 async fn accept(
     listener: std::net::TcpListener,
     to: SocketAddr,
-    mut wire: watch::Receiver<Wire>,
+    mut state: watch::Receiver<State>,
     accepted: &AtomicUsize,
 ) {
     let listener = TcpListener::from_std(listener).expect("a listening socket");
@@ -89,15 +97,16 @@ async fn accept(
             taken = listener.accept() => {
                 let Ok((inward, _)) = taken else { return };
                 accepted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(forward(inward, to, wire.clone()));
+                tokio::spawn(forward(inward, to, state.clone()));
             }
-            held = wire.changed() => if held.is_err() { return; },
+            held = state.changed() => if held.is_err() { return; },
         }
     }
 }
 
-async fn forward(mut inward: TcpStream, to: SocketAddr, mut wire: watch::Receiver<Wire>) {
-    if *wire.borrow() == Wire::Cut {
+async fn forward(mut inward: TcpStream, to: SocketAddr, mut state: watch::Receiver<State>) {
+    let State { wire, cuts: born } = *state.borrow();
+    if wire == Wire::Cut {
         return;
     }
     let Ok(mut outward) = TcpStream::connect(to).await else { return };
@@ -105,18 +114,21 @@ async fn forward(mut inward: TcpStream, to: SocketAddr, mut wire: watch::Receive
     let mut asking = pin!(tokio::io::copy(&mut asked, &mut does));
     let mut answering = pin!(tokio::io::copy(&mut answers, &mut told));
     loop {
-        let state = *wire.borrow_and_update();
-        let changed = match state {
+        let State { wire, cuts } = *state.borrow_and_update();
+        if cuts != born {
+            return;
+        }
+        let changed = match wire {
             Wire::Cut => return,
-            Wire::Silent => wire.changed().await,
+            Wire::Silent => state.changed().await,
             Wire::Unanswered => tokio::select! {
                 _ = &mut asking => return,
-                changed = wire.changed() => changed,
+                changed = state.changed() => changed,
             },
             Wire::Whole => tokio::select! {
                 _ = &mut asking => return,
                 _ = &mut answering => return,
-                changed = wire.changed() => changed,
+                changed = state.changed() => changed,
             },
         };
         if changed.is_err() {

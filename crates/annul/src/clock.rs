@@ -3,7 +3,7 @@
 //! The view's age is measured on a clock that never steps and that counts suspended time: a laptop
 //! or a frozen container that wakes up after an hour must find its view an hour old.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annul_core::time::{Moment, Monotonic, UnixSeconds};
 
@@ -12,16 +12,9 @@ pub(crate) fn now() -> Moment {
     Moment { wall: wall(), mono: monotonic() }
 }
 
-/// Whole seconds are all that is used, so the clock's last tick, a few milliseconds ago, is as good as
-/// its time now, and quicker to read.
 fn wall() -> UnixSeconds {
-    #[cfg(target_os = "linux")]
-    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::RealtimeCoarse;
-    #[cfg(not(target_os = "linux"))]
-    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Realtime;
-
     // A clock before 1970 reads as 1970: every token is then "not yet valid", which errs to refusal.
-    UnixSeconds(u64::try_from(rustix::time::clock_gettime(CLOCK).tv_sec).unwrap_or(0))
+    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 fn monotonic() -> Monotonic {
