@@ -248,7 +248,7 @@ async fn each_is_used_once_by_whom_it_was_meant_for(app: &Client, idp: &ForeignI
     for claims in [
         json!({"aud": AUDIENCE}),
         json!({"aud": [scenarios::ISSUER, AUDIENCE]}),
-        json!({"exp": now() + 700}),
+        json!({"exp": now() + 3700}),
         json!({"iat": now() - 120, "exp": now() - 60}),
         json!({"iss": "app"}),
     ] {
