@@ -26,7 +26,7 @@ use scenarios::{Dice, binary};
 /// Kills of one run unless `KILLS` says otherwise.
 const KILLS: u64 = 30;
 /// Kills in the history that is falsified: it only has to be a real one, and is checked many times.
-const KILLS_TO_FALSIFY: u64 = 2;
+const KILLS_TO_FALSIFY: u64 = 6;
 /// Kills that one authority sees at most. Then the next chapter begins with new data, so that what
 /// has to be checked and searched stays bounded.
 const KILLS_IN_A_CHAPTER: u64 = 50;

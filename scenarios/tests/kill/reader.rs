@@ -56,7 +56,9 @@ async fn look_at(shared: &Shared, notes: &mut Notebook, verifier: &Address) {
 
 /// The position in a verifier's state file.
 fn stored(verifier: &Address) -> Option<String> {
-    let text = std::fs::read_to_string(verifier.state.join("view.state")).ok()?;
+    let state = std::fs::read(verifier.state.join("view.state")).ok()?;
+    // What follows the first line is packed and no text.
+    let text = String::from_utf8_lossy(&state);
     let header: Value = serde_json::from_str(text.lines().next()?).ok()?;
     Some(header.pointer("/state/view/at")?.as_str()?.to_owned())
 }
