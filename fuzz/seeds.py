@@ -60,6 +60,22 @@ def signed_tokens():
                 yield header + b"\n" + payload
 
 
+def proofs():
+    # The public key of the seed 32 times 7 (src/proof.rs), and the hash of its access token.
+    key = {"kty": "OKP", "crv": "Ed25519", "x": "6kpsY-KcUgq-9VB7Ey7F-ZVHdq6-vnuSQh7qaRRG0iw"}
+    ath = base64.urlsafe_b64encode(hashlib.sha256(b"an access token").digest()).rstrip(b"=").decode()
+    claims = {"jti": "p-1", "iat": 1800000000, "htm": "POST", "htu": "https://auth.example/oauth2/token", "ath": ath}
+    headers = [{"alg": "EdDSA", "typ": "dpop+jwt", "jwk": key},
+               {"typ": "application/DPoP+jwt", "alg": "EdDSA", "jwk": {**key, "use": "sig", "alg": "EdDSA"}},
+               {"typ": "dpop+jwt", "alg": "EdDSA", "jwk": {**key, "d": key["x"]}}]
+    addresses = ["HTTPS://Auth.Example:443/a/../oauth2/%74oken?x#y", "https://auth.example:0443/oauth2/token",
+                 "https://auth.example//oauth2/token", "https://auth.example/oauth2/token/."]
+    for header in headers:
+        yield b"\n".join(json.dumps(part).encode() for part in (header, claims))
+    for address in addresses:
+        yield b"\n".join(json.dumps(part).encode() for part in (headers[0], {**claims, "htu": address, "nonce": "n"}))
+
+
 def key_sets():
     for keys in json.loads((CONFORMANCE / "tokens.json").read_text())["keys"].values():
         yield json.dumps(keys, separators=(",", ":")).encode()
@@ -150,9 +166,9 @@ def target_texts():
     yield "\n".join(["own", "o/w=n%", "a", "b", "a/b", "a=b", "%2F"]).encode()
 
 
-TARGETS = {"token": tokens, "signed_token": signed_tokens, "jwk_set": key_sets, "record": records, "frame": frames,
-           "snapshot": snapshots, "sse": streams, "follower": followers, "configuration": configurations,
-           "target_text": target_texts}
+TARGETS = {"token": tokens, "signed_token": signed_tokens, "jwk_set": key_sets, "proof": proofs, "record": records,
+           "frame": frames, "snapshot": snapshots, "sse": streams, "follower": followers,
+           "configuration": configurations, "target_text": target_texts}
 
 
 def main():

@@ -45,6 +45,15 @@ struct History {
 
 static HISTORIES: LazyLock<[History; 2]> = LazyLock::new(|| [History::new("main"), History::new("fork")]);
 
+/// One cell for every target that any history names.
+static NAMED: LazyLock<Vec<HashedCell>> = LazyLock::new(|| {
+    let all = HISTORIES.iter().flat_map(|history| history.contents.iter().flatten());
+    let mut named: Vec<HashedCell> = all.flat_map(|contents| contents.cells.iter().copied()).collect();
+    named.sort_by_key(|cell| cell.target);
+    named.dedup_by_key(|cell| cell.target);
+    named
+});
+
 fn hash_key() -> HashKey {
     HashKey::from_bytes([9; 32])
 }
@@ -337,16 +346,11 @@ fn follower() -> (View, Follower) {
 
 /// What the view shows of itself at `at`, for every target that any history names.
 fn contents(view: &View, at: Position) -> ViewContents {
-    let mut cells = Vec::new();
-    let named =
-        HISTORIES.iter().flat_map(|history| history.contents.iter().flatten()).flat_map(|contents| &contents.cells);
-    for named in named {
-        if let Some(cell) = view.cell(&named.target)
-            && cells.iter().all(|held: &HashedCell| held.target != named.target)
-        {
-            cells.push(HashedCell { target: named.target, kind: named.kind, cell: Some(cell) });
-        }
-    }
+    let held = |named: &HashedCell| {
+        let cell = view.cell(&named.target)?;
+        Some(HashedCell { cell: Some(cell), ..*named })
+    };
+    let cells = NAMED.iter().filter_map(held).collect();
     ViewContents {
         position: at,
         settings: view.settings().expect("a view with a position has settings").as_ref().clone(),
