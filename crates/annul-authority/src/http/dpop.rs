@@ -1,6 +1,6 @@
 //! DPoP at the endpoints that give tokens: the proof of a request, its nonce, and that it is new.
 
-use annul_core::token::{HttpUri, Nonce, PROOF_ALGORITHMS, Proof, ProofError, ProofExpect};
+use annul_core::token::{HttpUri, Nonce, PROOF_ALGORITHMS, Proof, ProofError, ProofExpect, Seen};
 use axum::extract::FromRequestParts;
 use http::HeaderName;
 use http::request::Parts;
@@ -9,7 +9,6 @@ use super::App;
 use super::client_auth::endpoint;
 use super::codes::Code;
 use super::problem::Problem;
-use super::proofs_seen::{ProofName, Seen};
 use crate::config::DpopNonce;
 use crate::error::VerbError;
 use crate::model::ProofKey;
@@ -66,8 +65,7 @@ pub fn proof_key(parts: &Parts, app: &App) -> Result<Option<ProofKey>, Problem> 
         }
         Err(error) => return Err(invalid(error.to_string())),
     };
-    let name = ProofName { key: proof.thumbprint(), uri: &uri, jti: proof.jti(), last_second: proof.last_second() };
-    match app.proofs_seen.first_use(name, now) {
+    match app.proofs_seen.first_use(proof.name(), now) {
         Seen::New => Ok(Some(ProofKey::Jwk(proof.thumbprint().to_owned()))),
         Seen::Before => Err(invalid("the DPoP proof was used before".to_owned())),
         Seen::Full => Err(Problem::new(Code::Busy, "more DPoP proofs came in this minute than are remembered")),

@@ -27,7 +27,6 @@ pub mod login;
 pub mod oauth;
 pub mod openapi;
 pub mod problem;
-pub mod proofs_seen;
 pub mod revocations;
 pub mod sessions;
 pub mod settings;
@@ -40,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use annul_core::token::ProofsSeen;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -52,7 +52,6 @@ use crate::feed::Feed;
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;
 use limits::Limits;
-use proofs_seen::ProofsSeen;
 
 /// What every handler shares.
 #[derive(Clone)]

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use annul_core::token::ProofsSeen;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
@@ -30,7 +31,6 @@ use crate::config::{Config, SecretConfig, SessionsConfig, StoreKind};
 use crate::connections::Bounded;
 use crate::feed::{Feed, FeedOptions};
 use crate::http::limits::Limits;
-use crate::http::proofs_seen::ProofsSeen;
 use crate::http::{self, App, Shared};
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A proof names its own key and so proves nothing about who calls; it binds the request to whatever
-//! names that key, a token's `cnf.jkt` above all. That it was not seen before is for the caller to
-//! find out, who has the memory: [`Proof::jti`] until [`Proof::last_second`].
+//! names that key, a token's `cnf.jkt` above all. That it was not seen before is found out by its
+//! [name](Proof::name), once it is needed: [`ProofsSeen::first_use`](super::ProofsSeen::first_use).
 
 use std::fmt;
 
@@ -25,6 +25,7 @@ use super::http_uri::HttpUri;
 use super::jwk::JwkError;
 use super::key::Key;
 use super::members::Item;
+use super::proofs_seen::ProofName;
 use super::{Jws, Malformed};
 use crate::time::UnixSeconds;
 
@@ -84,6 +85,7 @@ pub enum Nonce<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     thumbprint: String,
+    uri: HttpUri,
     jti: String,
     issued: UnixSeconds,
 }
@@ -104,9 +106,7 @@ impl Proof {
         if name(&claims, "htm")? != expect.method {
             return Err(ProofError::Method);
         }
-        if HttpUri::parse(name(&claims, "htu")?).as_ref() != Some(expect.uri) {
-            return Err(ProofError::Uri);
-        }
+        let uri = HttpUri::parse(name(&claims, "htu")?).filter(|uri| uri == expect.uri).ok_or(ProofError::Uri)?;
         if issued > expect.now.plus(MAX_PROOF_AHEAD) || issued.plus(MAX_PROOF_AGE) < expect.now {
             return Err(ProofError::OutOfTime);
         }
@@ -123,7 +123,7 @@ impl Proof {
         {
             return Err(ProofError::NonceNeeded);
         }
-        Ok(Self { thumbprint: key.id().to_owned(), jti: jti.to_owned(), issued })
+        Ok(Self { thumbprint: key.id().to_owned(), uri, jti: jti.to_owned(), issued })
     }
 
     /// The RFC 7638 thumbprint of the key that signed it: what `cnf.jkt` of a token bound to it says.
@@ -144,10 +144,16 @@ impl Proof {
         self.issued
     }
 
-    /// The last second in which it would be accepted: its `jti` has to be remembered until that is over.
+    /// The last second in which it would be accepted.
     #[must_use]
     pub const fn last_second(&self) -> UnixSeconds {
         self.issued.plus(MAX_PROOF_AGE)
+    }
+
+    /// What it is remembered by, so that it is used once.
+    #[must_use]
+    pub fn name(&self) -> ProofName<'_> {
+        ProofName { key: &self.thumbprint, uri: &self.uri, jti: &self.jti, last_second: self.last_second() }
     }
 }
 

@@ -71,6 +71,9 @@ fn dp_1_a_proof_gives_its_key_its_name_and_its_time() {
         let proof = verify(&signer.sign(header(&signer).to_string(), claims().to_string())).unwrap();
         assert_eq!(proof.thumbprint(), signer.key(None).id(), "{algorithm}");
         assert_eq!((proof.jti(), proof.issued(), proof.last_second()), ("p-1", NOW, NOW.plus(MAX_PROOF_AGE)));
+        let name = proof.name();
+        assert_eq!((name.key, name.uri, name.jti), (proof.thumbprint(), &uri(), "p-1"));
+        assert_eq!(name.last_second, proof.last_second());
     }
 }
 

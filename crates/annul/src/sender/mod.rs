@@ -10,11 +10,9 @@
 //! It is asked after the view: what is known to be revoked is refused as that, and costs no proof. A proof
 //! is spent only on a token that would be let in, so that nobody fills the memory of proofs without one.
 
-mod replays;
-
 use annul_core::policy::SenderError;
 use annul_core::time::UnixSeconds;
-use annul_core::token::{Binding, Claims, HttpUri, Nonce, PROOF_ALGORITHMS, Proof, ProofExpect};
+use annul_core::token::{Binding, Claims, HttpUri, Nonce, PROOF_ALGORITHMS, Proof, ProofExpect, ProofsSeen, Seen};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,7 +21,6 @@ use reqwest::Url;
 
 use crate::error::ConfigError;
 use crate::http::{CredentialError, Scheme, credential};
-use replays::Replays;
 
 /// The header of a proof (RFC 9449 §4.1).
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -166,7 +163,7 @@ impl PeerCertificate {
 pub(crate) struct Senders {
     /// The service's address as its clients know it, without the slash at its end.
     base: Option<String>,
-    replays: Replays,
+    proofs: ProofsSeen,
 }
 
 /// A sender that is the one its token is bound to, and the proof that is yet to be spent on it.
@@ -180,7 +177,7 @@ impl Shown {
 
 impl Senders {
     pub(crate) fn new(base: Option<String>) -> Self {
-        Self { base, replays: Replays::new(replays::MOST_PROOFS) }
+        Self { base, proofs: ProofsSeen::default() }
     }
 
     /// Whether proofs are taken here.
@@ -226,9 +223,15 @@ impl Senders {
         }
     }
 
-    /// Uses the proof up, so that nobody else can.
+    /// Uses the proof up, so that nobody else can. When the memory of proofs is full nothing is forgotten
+    /// for it: the proof is refused, and may be tried again.
     pub(crate) fn spend(&self, shown: Shown, now: UnixSeconds) -> Result<(), SenderError> {
-        shown.0.map_or(Ok(()), |proof| self.replays.spend(&proof, now))
+        let Some(proof) = shown.0 else { return Ok(()) };
+        match self.proofs.first_use(proof.name(), now) {
+            Seen::New => Ok(()),
+            Seen::Before => Err(SenderError::ProofRepeated),
+            Seen::Full => Err(SenderError::ProofMemoryFull),
+        }
     }
 
     fn uri(&self, path: &str) -> Option<HttpUri> {

@@ -4,9 +4,8 @@
 
 use std::sync::LazyLock;
 
-use annul_authority::http::proofs_seen::{MAX_PROOFS, ProofName, ProofsSeen, Seen};
 use annul_core::time::UnixSeconds;
-use annul_core::token::{HttpUri, MAX_PROOF_AGE};
+use annul_core::token::{HttpUri, MAX_PROOF_AGE, MAX_PROOFS, ProofName, ProofsSeen, Seen};
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 /// Bytes that a million remembered proofs may need.
@@ -52,4 +51,19 @@ fn dp_7_a_million_proofs_fit_and_past_them_new_ones_are_refused_and_none_is_forg
     for number in 2 * MAX_PROOFS..2 * MAX_PROOFS + 1000 {
         assert_eq!(show(&seen, number, after, after), Seen::New);
     }
+}
+
+#[test]
+fn dp_7_a_proof_is_told_by_its_key_address_and_name() {
+    let seen = ProofsSeen::bounded(4);
+    let [here, there] = ["https://auth.example/oauth2/token", "https://auth.example/oauth2/revoke"]
+        .map(|address| HttpUri::parse(address).unwrap());
+    let proof = ProofName { key: "a thumbprint", uri: &here, jti: "p-1", last_second: NOW.plus(MAX_PROOF_AGE) };
+    assert_eq!(seen.first_use(proof, NOW), Seen::New);
+    // Made again later, under a name that is spent.
+    assert_eq!(seen.first_use(ProofName { last_second: NOW.plus(MAX_PROOF_AGE + 5), ..proof }, NOW), Seen::Before);
+    assert_eq!(seen.first_use(ProofName { key: "another's", ..proof }, NOW), Seen::New);
+    assert_eq!(seen.first_use(ProofName { uri: &there, ..proof }, NOW), Seen::New);
+    assert_eq!(seen.first_use(ProofName { jti: "p-2", ..proof }, NOW), Seen::New);
+    assert_eq!(seen.first_use(ProofName { jti: "p-3", ..proof }, NOW), Seen::Full);
 }

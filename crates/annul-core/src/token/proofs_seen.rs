@@ -1,24 +1,24 @@
 //! The DPoP proofs of this minute, so that none is taken twice (RFC 9449 §11.1).
 //!
-//! In the memory of this process: an authority that is started again, or another beside it, has not
-//! seen them. Whoever would use that needs a proof, its token request and the client's own credential
-//! or refresh token within a minute; a nonce shortens that further.
+//! In the memory of one process: of several beside each other, or when it is started again, each takes a
+//! proof once. Whoever would use that needs, within a minute, the proof and all that its request carried:
+//! the token that is bound to its key, or the client's own credential. A nonce shortens that further.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use annul_core::time::UnixSeconds;
-use annul_core::token::HttpUri;
+use super::http_uri::HttpUri;
+use crate::time::UnixSeconds;
 
 /// Proofs remembered at once. A proof is remembered for at most 71 seconds, so this is 14,000 in each
-/// second without end.
+/// second without end, as many as one core verifies.
 pub const MAX_PROOFS: usize = 1_000_000;
 
 /// Names forgotten in one call: more than one, so that there is room while any are over, and few, so that
 /// no request pays for a minute of others.
 const FORGET_STEP: usize = 64;
 
-/// What one proof is told from all others by.
+/// What one [`Proof`](super::Proof) is told from all others by.
 #[derive(Clone, Copy, Debug)]
 pub struct ProofName<'a> {
     /// The thumbprint of its key.
@@ -70,7 +70,8 @@ impl ProofsSeen {
         Self { most, kept: Mutex::default() }
     }
 
-    /// Whether the proof is the first of its key, address and `jti`. Of two at once one is.
+    /// Whether the proof is the first of its key, address and `jti`; if so it is remembered. Of two at once
+    /// one is. Nothing is forgotten before its last second is over, so that no old one passes for new.
     pub fn first_use(&self, proof: ProofName<'_>, now: UnixSeconds) -> Seen {
         let name = proof.hash();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
