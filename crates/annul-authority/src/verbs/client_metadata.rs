@@ -4,7 +4,9 @@
 use annul_core::token::KeySet;
 use serde::Deserialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::distinguished_name::DistinguishedName;
 use crate::error::VerbError;
@@ -24,51 +26,47 @@ const MAX_REDIRECTS: usize = 16;
 /// Bytes of one of them; browsers cut longer ones.
 const MAX_REDIRECT: usize = 2000;
 
-/// A client to be made. The members beside `client_id` and `scopes` are those of RFC 7591 and its
-/// extensions, and two of our own.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+/// A client to be made: its id and scopes, and in the same object what is said of it beside them.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientRequest {
     /// Its id.
     pub client_id: String,
-    /// What it may do: `annul.issue`, `annul.revoke`, `annul.read`, `annul.follow`, `annul.admin`,
-    /// and scopes of your own for the tokens it gets at `/oauth2/token`.
+    /// What it may do: scopes of our own endpoints, and any others for the tokens it gets.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// How it proves itself; `client_secret_basic` unless set.
-    #[serde(default)]
-    pub token_endpoint_auth_method: AuthMethod,
-    /// The grants it may use; all but `urn:ietf:params:oauth:grant-type:jwt-bearer` unless set.
-    #[serde(default)]
-    pub grant_types: Option<Vec<GrantType>>,
-    /// Its public keys as a JWK set, with `private_key_jwt`.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    pub jwks: Option<Value>,
-    /// The subject of its certificate (RFC 4514), with `tls_client_auth`.
-    #[serde(default)]
-    pub tls_client_auth_subject_dn: Option<String>,
-    /// A DNS name in its certificate, with `tls_client_auth`.
-    #[serde(default)]
-    pub tls_client_auth_san_dns: Option<String>,
-    /// Whether it gets no token without a DPoP proof.
-    #[serde(default)]
-    pub dpop_bound_access_tokens: bool,
-    /// Whether it gets no token without a certificate, which its tokens are then bound to.
-    #[serde(default)]
-    pub tls_client_certificate_bound_access_tokens: bool,
-    /// Where a browser may be sent after a logout that it asked for.
-    #[serde(default)]
-    pub post_logout_redirect_uris: Vec<String>,
-    /// The algorithm its introspection answers are signed with.
-    #[serde(default)]
-    pub introspection_signed_response_alg: Option<String>,
-    /// Whether its assertions may name the token endpoint as their audience.
-    #[serde(default)]
-    pub legacy_audience: bool,
-    /// Whether revoking one of its access tokens ends the token's session.
-    #[serde(default)]
-    pub revoke_session_with_access_token: bool,
+    /// The rest. serde does not promise to refuse what neither part knows; a test below holds it to that.
+    #[serde(flatten)]
+    pub metadata: ClientMetadataRequest,
+}
+
+/// One object, as it is read: the parts of an `allOf` would refuse each other's members.
+impl PartialSchema for ClientRequest {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = ClientMetadataRequest::schema();
+        let client_id = ObjectBuilder::new().schema_type(Type::String).description(Some("Its id."));
+        let scopes = ArrayBuilder::new().items(String::schema()).description(Some(
+            "What it may do: `annul.issue`, `annul.revoke`, `annul.read`, `annul.follow`, `annul.admin`,\n\
+             and scopes of your own for the tokens it gets at `/oauth2/token`.",
+        ));
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.description = Some(
+                "A client to be made. The members beside `client_id` and `scopes` are those of RFC 7591 and its\n\
+                 extensions, and two of our own."
+                    .to_owned(),
+            );
+            object.required.push("client_id".to_owned());
+            object.properties.insert("client_id".to_owned(), client_id.into());
+            object.properties.insert("scopes".to_owned(), scopes.into());
+        }
+        schema
+    }
+}
+
+impl ToSchema for ClientRequest {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        ClientMetadataRequest::schemas(schemas);
+    }
 }
 
 /// What a client is changed to: the members of [`ClientRequest`] beside its id and scopes. What is left
@@ -99,25 +97,6 @@ pub struct ClientMetadataRequest {
     pub legacy_audience: bool,
     /// Whether revoking one of its access tokens ends the token's session.
     pub revoke_session_with_access_token: bool,
-}
-
-impl ClientRequest {
-    /// What is said of the client beside its id and scopes.
-    pub(crate) fn metadata(&self) -> ClientMetadataRequest {
-        ClientMetadataRequest {
-            token_endpoint_auth_method: self.token_endpoint_auth_method,
-            grant_types: self.grant_types.clone(),
-            jwks: self.jwks.clone(),
-            tls_client_auth_subject_dn: self.tls_client_auth_subject_dn.clone(),
-            tls_client_auth_san_dns: self.tls_client_auth_san_dns.clone(),
-            dpop_bound_access_tokens: self.dpop_bound_access_tokens,
-            tls_client_certificate_bound_access_tokens: self.tls_client_certificate_bound_access_tokens,
-            post_logout_redirect_uris: self.post_logout_redirect_uris.clone(),
-            introspection_signed_response_alg: self.introspection_signed_response_alg.clone(),
-            legacy_audience: self.legacy_audience,
-            revoke_session_with_access_token: self.revoke_session_with_access_token,
-        }
-    }
 }
 
 impl ClientMetadataRequest {
@@ -268,7 +247,7 @@ mod tests {
         let mut request = json!({"client_id": "shop", "scopes": []});
         request.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let request = serde_json::from_value::<ClientRequest>(request).unwrap();
-        request.metadata().checked(&request.scopes)
+        request.metadata.checked(&request.scopes)
     }
 
     fn refused(changes: Value) -> &'static str {
@@ -280,6 +259,20 @@ mod tests {
 
     fn jwk() -> Value {
         json!({"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
+    }
+
+    #[test]
+    fn a_member_that_nobody_knows_or_that_is_repeated_is_refused_by_name() {
+        let refused = |body: &str| serde_json::from_str::<ClientRequest>(body).unwrap_err().to_string();
+        for (body, why) in [
+            (r#"{"client_id": "a", "jwk": {}}"#, "unknown field `jwk`"),
+            (r#"{"client_id": "a", "metadata": {}}"#, "unknown field `metadata`"),
+            (r#"{"client_id": "a", "client_id": "b"}"#, "duplicate field `client_id`"),
+            (r#"{"client_id": "a", "jwks": {}, "jwks": {}}"#, "duplicate field `jwks`"),
+            (r#"{"scopes": []}"#, "missing field `client_id`"),
+        ] {
+            assert!(refused(body).starts_with(why), "{body}: {}", refused(body));
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Authority {
             let why = "is the authority's own".to_owned();
             return Err(VerbError::Invalid { member: "client_id", why });
         }
-        let metadata = request.metadata().checked(&request.scopes)?;
+        let metadata = request.metadata.checked(&request.scopes)?;
         let scopes = checked_scopes(request.scopes)?;
         let has_secret = metadata.token_endpoint_auth_method.has_secret();
         let client_secret = if has_secret { Some(new_secret()?) } else { None };
