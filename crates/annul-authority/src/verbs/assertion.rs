@@ -9,12 +9,11 @@ use serde_json::Value;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Claims, GrantType, NewSession, SubjectNames, TokenFormat};
-use crate::secrets::random;
+use crate::model::{GrantType, NewSession, SubjectNames};
 use crate::secrets::secret::Secret;
 use crate::store::{FirstUse, UseOnce};
 use crate::verbs::bounds;
-use crate::verbs::exchange::{ISSUES, foreign_ancestor};
+use crate::verbs::descent::{ISSUES, foreign_ancestor};
 use crate::verbs::granted::Granted;
 use crate::verbs::oauth_clients::OAuthClient;
 
@@ -57,7 +56,6 @@ impl Authority {
         let scope = client.granted_scope(request.scope.as_deref())?;
         let token = self.asserted(request.assertion.expose()).await?;
         let is_foreign = self.standing().foreign.contains_key(token.issuer());
-        let now = self.clock().seconds();
         let (subject, judged, ancestors) = if is_foreign {
             let judged = self.judge(&token).await?;
             if let Some(refusal) = judged.refusal {
@@ -68,30 +66,16 @@ impl Authority {
             let sub = token.subject().ok_or(missing("sub"))?;
             (self.subject_named(SubjectNames::Shared.of(token.issuer(), sub)).await?, None, Vec::new())
         };
+        // Its one token is all there is of it.
         let new = NewSession {
-            sid: random::name()?,
-            subject,
-            client_id: Some(client.client_id.clone()),
-            audience,
-            scope: scope.clone(),
-            device: None,
-            auth_time: token.auth_time().or(token.issued()).unwrap_or(now).min(now),
             life: self.token_life(),
             idle_limit: None,
-            claims: Claims::new(),
-            confirmation: client.proof.clone(),
             ancestors,
-            actor: None,
-            format: TokenFormat::Jwt,
             judged,
-            ends: None,
-            replaces: None,
-            change: None,
-            family: None,
+            ..self.descendant(client, &token, subject, audience, scope)?
         };
         self.spend(&token).await?;
-        let answer = self.open_descendant(caller, "session.assertion", new).await?;
-        Ok(Granted::of_session(answer, scope, client.proof.as_ref()))
+        self.open_descendant(caller, client, "session.assertion", new).await
     }
 
     /// An assertion whose signature, audience, dates and kind are right.

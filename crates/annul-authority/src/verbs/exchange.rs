@@ -17,16 +17,13 @@ use serde_json::{Map, Value, json};
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Ancestor, Claims, Device, NewSession, ProofKey, RefreshBy, TokenFormat};
-use crate::secrets::random;
+use crate::model::{Ancestor, Claims, Device, NewSession, ProofKey, RefreshBy};
 use crate::secrets::secret::Secret;
 use crate::verbs::bounds;
+use crate::verbs::descent::foreign_ancestor;
 use crate::verbs::granted::{ACCESS_TOKEN_TYPE, Granted};
 use crate::verbs::oauth_clients::OAuthClient;
-use crate::verbs::sessions::TokenAnswer;
 
-/// The scope by which a client opens sessions for whom and for which service it likes.
-pub(crate) const ISSUES: &str = "annul.issue";
 /// Members of `act` and `may_act` that say who is meant.
 const ACTOR_NAMES: [&str; 3] = ["iss", "sub", "client_id"];
 
@@ -86,8 +83,6 @@ impl Authority {
         let subject = self.subject_here(&source.token).await?;
         let scope = narrowed(request.scope.as_deref(), &source.token)?;
         let audience = self.admitted_audience(client, request.audience, &source.token.claims().aud())?;
-        let now = self.clock().seconds();
-        let auth_time = source.token.auth_time().or(source.token.issued()).unwrap_or(now).min(now);
         let Source { token, position, lineage, device, claims } = source;
         let (ancestors, judged, ends) = match &actor {
             None => (lineage, position, token.expires()),
@@ -99,44 +94,19 @@ impl Authority {
         };
         let chain = token.claims().get("act").cloned();
         let new = NewSession {
-            sid: random::name()?,
-            subject,
-            client_id: Some(client.client_id.clone()),
-            audience,
-            scope: scope.clone(),
             device,
-            auth_time,
-            life: self.setup().session_longest.as_secs(),
-            idle_limit: Some(self.setup().session_idle.as_secs()),
             claims,
-            confirmation: client.proof.clone(),
             ancestors,
             actor: match &actor {
                 Some(_) => Some(act(acting, chain)),
                 None => chain,
             },
-            format: TokenFormat::Jwt,
             judged: Some(judged),
             ends: Some(ends),
-            replaces: None,
-            change: None,
-            family: None,
+            ..self.descendant(client, &token, subject, audience, scope)?
         };
-        let answer = self.open_descendant(caller, "session.exchange", new).await?;
-        let granted = Granted::of_session(answer, scope, client.proof.as_ref());
+        let granted = self.open_descendant(caller, client, "session.exchange", new).await?;
         Ok(Granted { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..granted })
-    }
-
-    /// Opens a session on the word of a token, and issues its first access token.
-    pub(crate) async fn open_descendant(
-        &self,
-        caller: &Caller,
-        action: &str,
-        new: NewSession,
-    ) -> Result<TokenAnswer, VerbError> {
-        let _signing = self.signing_lock().read().await;
-        let opened = self.store().open_session(caller.step(action, None), new).await?;
-        self.first_token(opened).await
     }
 
     /// Whether a token is an access token that is its own refresh credential, and the calling client's. It
@@ -151,48 +121,6 @@ impl Authority {
         let Some(view) = self.store().session(sid).await? else { return Ok(false) };
         let is_own = view.session.client_id.as_deref() == Some(client.client_id.as_str());
         Ok(is_own && view.session.refresh_by == Some(RefreshBy::AccessToken))
-    }
-
-    /// The subject of a token, by the name it has here.
-    pub(crate) async fn subject_here(&self, token: &VerifiedToken) -> Result<String, VerbError> {
-        let missing = || VerbError::Invalid { member: "sub", why: "is missing in the token".to_owned() };
-        let sub = token.subject().ok_or_else(missing)?;
-        let subject = if token.is_own() {
-            sub.to_owned()
-        } else {
-            let standing = self.standing();
-            let names = standing.foreign.get(token.issuer()).and_then(|foreign| foreign.config.subjects);
-            let refused = || VerbError::OpensNoSession { issuer: bounds::shown(token.issuer()) };
-            names.ok_or_else(refused)?.of(token.issuer(), sub)
-        };
-        self.subject_named(subject).await
-    }
-
-    /// A subject that a token may be issued for: a name, and no client's.
-    pub(crate) async fn subject_named(&self, subject: String) -> Result<String, VerbError> {
-        bounds::name("sub", &subject)?;
-        if self.store().client(&subject).await?.is_some() {
-            return Err(VerbError::SubjectIsClient { name: subject });
-        }
-        Ok(subject)
-    }
-
-    /// Audiences that a token may be given: the configured ones and those of the token it is given
-    /// for; any, where the client opens sessions anyway.
-    pub(crate) fn admitted_audience(
-        &self,
-        client: &OAuthClient,
-        asked: Vec<String>,
-        held: &[&str],
-    ) -> Result<Vec<String>, VerbError> {
-        let default = &self.setup().audience;
-        let asked = bounds::audiences(asked, default)?;
-        let is_admitted =
-            |name: &String| client.scopes.contains(ISSUES) || default.contains(name) || held.contains(&name.as_str());
-        match asked.iter().find(|name| !is_admitted(name)) {
-            Some(refused) => Err(VerbError::AudienceRefused { audience: bounds::shown(refused) }),
-            None => Ok(asked),
-        }
     }
 
     /// A token that is active, whoever's it is, and what descends from it.
@@ -218,16 +146,6 @@ impl Authority {
         let mut lineage = session.ancestors;
         lineage.push(Ancestor::session(self.issuer(), session.sid));
         Ok(Source { token, position, lineage, device: session.device, claims: session.claims })
-    }
-}
-
-/// What stands for a foreign token in the lineage: all that it can be revoked by there and that is not
-/// the bearer's name here.
-pub(crate) fn foreign_ancestor(token: &VerifiedToken) -> Ancestor {
-    Ancestor {
-        issuer: token.issuer().to_owned(),
-        sid: token.sid().map(str::to_owned),
-        sub: token.subject().map(str::to_owned),
     }
 }
 

@@ -5,7 +5,6 @@ use utoipa::ToSchema;
 
 use crate::model::ProofKey;
 use crate::secrets::secret::Secret;
-use crate::verbs::sessions::TokenAnswer;
 
 /// The type of an access token (RFC 8693 §3).
 pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -38,12 +37,17 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// The first token of a session that a grant opened.
-    pub(crate) fn of_session(answer: TokenAnswer, scope: Option<String>, proof: Option<&ProofKey>) -> Self {
+    /// An access token bound to what was proven, and nothing to renew it with.
+    pub(crate) fn alone(
+        access_token: Secret,
+        expires_in: u64,
+        scope: Option<String>,
+        proof: Option<&ProofKey>,
+    ) -> Self {
         Self {
-            access_token: answer.access_token,
+            access_token,
             token_type: ProofKey::token_type(proof),
-            expires_in: answer.expires_in,
+            expires_in,
             scope,
             refresh_token: None,
             refresh_token_expires_in: None,

@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{GrantType, NewRevocation, ProofKey};
+use crate::model::{GrantType, NewRevocation};
 use crate::secrets::random;
 use crate::secrets::secret::Secret;
 use crate::store::{Refused, Revoke, StoreError};
@@ -75,16 +75,7 @@ impl Authority {
             return Err(StoreError::from(Refused::SubjectBlocked { at }).into());
         }
         let expires_in = stamp.expires.0 - stamp.issued.0;
-        let token_type = ProofKey::token_type(client.proof.as_ref());
-        Ok(Granted {
-            access_token: token,
-            token_type,
-            expires_in,
-            scope: granted,
-            refresh_token: None,
-            refresh_token_expires_in: None,
-            issued_token_type: None,
-        })
+        Ok(Granted::alone(token, expires_in, granted, client.proof.as_ref()))
     }
 
     /// A token for the doctor: nobody's, short-lived, for these audiences.

@@ -9,6 +9,7 @@ pub mod browser_logout;
 pub mod client_metadata;
 pub mod clients;
 pub mod credentials;
+pub(crate) mod descent;
 pub mod devices;
 pub mod exchange;
 pub mod exposure;
