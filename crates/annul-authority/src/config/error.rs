@@ -73,6 +73,11 @@ pub enum ConfigError {
     },
 }
 
+/// Refuses a value that contradicts another or cannot work.
+pub(super) const fn refused(key: &'static str, why: &'static str) -> Result<(), ConfigError> {
+    Err(ConfigError::Refused { key, why })
+}
+
 impl ConfigError {
     /// The error's stable name.
     #[must_use]

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use annul_core::token::HttpUri;
 use serde::{Deserialize, Serialize};
 
-use super::Network;
+use super::error::refused;
+use super::{ConfigError, Network};
 use crate::span::Span;
 
 /// `[server]`
@@ -55,10 +57,47 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// Whether the server listens on loopback only.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    /// Whether the server speaks TLS.
+    #[must_use]
+    pub const fn has_tls(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
     /// Whether a client's certificate can come in at all.
     #[must_use]
     pub const fn takes_client_certificates(&self) -> bool {
         self.tls_client_ca.is_some() || self.client_cert_header
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return refused("server.tls_cert", "tls_cert and tls_key are given together");
+        }
+        if self.tls_client_ca.is_some() && !self.has_tls() {
+            return refused(
+                "server.tls_client_ca",
+                "it asks for certificates on TLS connections: give tls_cert and tls_key",
+            );
+        }
+        if self.client_cert_header && self.trusted_proxies.is_empty() {
+            return refused(
+                "server.client_cert_header",
+                "it is believed from server.trusted_proxies only, and there are none",
+            );
+        }
+        if self.public_url.as_deref().is_some_and(|url| HttpUri::parse(url).is_none()) {
+            return refused("server.public_url", "it is an http or https address");
+        }
+        if !self.is_loopback() && !self.has_tls() && !self.allow_insecure {
+            return Err(ConfigError::PlainBeyondLoopback { listen: self.listen });
+        }
+        Ok(())
     }
 }
 

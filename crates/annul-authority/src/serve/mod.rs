@@ -135,7 +135,7 @@ impl Server {
         if let Some(first) = started.first {
             notices.insert(0, secrets::told(&config, &first));
         }
-        if !config.is_loopback() && !config.has_tls() {
+        if !config.server.is_loopback() && !config.server.has_tls() {
             notices.push(Notice::PlainHttp { listen: local });
         }
         let url = format!("{}://{local}", if tls.is_some() { "https" } else { "http" });
