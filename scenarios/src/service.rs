@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::api::{Answer, http};
 use crate::authority::{AUDIENCE, Authority, ISSUER};
+use crate::foreign::ForeignIssuer;
 use crate::process::{Process, append_to, binary};
 
 /// How often a state is looked at while waiting for it.
@@ -126,6 +127,11 @@ impl Service {
     /// refused at once.
     pub async fn start_punctual(authority: &Authority, name: &str) -> Self {
         Self::start_with(authority, name, |options| options.leeway = Some(0)).await
+    }
+
+    /// The same, which takes the tokens of a foreign issuer too.
+    pub async fn start_accepting(authority: &Authority, name: &str, issuer: &ForeignIssuer) -> Self {
+        Self::start_with(authority, name, |options| options.foreign_issuer = Some(issuer.name().to_owned())).await
     }
 
     /// The same, with its options changed first.

@@ -122,8 +122,7 @@ async fn admin_logout() {
 async fn device_logout() {
     let authority = Authority::start();
     let issuer = ForeignIssuer::register(&authority).await;
-    let service =
-        Service::start_with(&authority, "api", |options| options.foreign_issuer = Some(issuer.name().to_owned())).await;
+    let service = Service::start_accepting(&authority, "api", &issuer).await;
     let client = authority.admin();
     let phone = authority.login_to_refresh("alice", "phone").await;
     let laptop = authority.login_to_refresh("alice", "laptop").await;
@@ -200,8 +199,7 @@ async fn machine_token(client: &Client) -> Answer {
 async fn global_cutoff() {
     let authority = Authority::start();
     let issuer = ForeignIssuer::register(&authority).await;
-    let foreign = |options: &mut scenarios::ServiceOptions| options.foreign_issuer = Some(issuer.name().to_owned());
-    let service = Service::start_with(&authority, "api", foreign).await;
+    let service = Service::start_accepting(&authority, "api", &issuer).await;
     let cli = Cli::of(authority.admin());
     let job = authority.client("job", &["jobs.run"]).await;
     let client = authority.admin();
@@ -241,7 +239,7 @@ async fn global_cutoff() {
         client.cannot_renew(&before).await;
         service.accepts(client.renew(&after).await.token()).await;
     }
-    let late = Service::start_with(&authority, "late", foreign).await;
+    let late = Service::start_accepting(&authority, "late", &issuer).await;
     late.refuses_as_revoked(bob.token()).await;
     late.accepts_soon(&theirs).await;
     service.accepts(&theirs).await;
@@ -264,100 +262,4 @@ async fn global_cutoff() {
     let next_second = cut.number("acknowledged_at") / 1000 + 1;
     service.accepts(&issuer.token("carol", 0, json!({"iat": next_second, "exp": next_second + 600}))).await;
     service.accepts(recent.token()).await;
-}
-
-#[tokio::test]
-async fn claim_cutoff() {
-    let authority = Authority::start_with(r#"claims = ["role", "roles", "scope", "tenant", "level", "beta"]"#);
-    let issuer = ForeignIssuer::register(&authority).await;
-    let service =
-        Service::start_with(&authority, "api", |options| options.foreign_issuer = Some(issuer.name().to_owned())).await;
-    let open = async |subject: &str, claims: serde_json::Value| {
-        authority.open(json!({"subject": subject, "claims": claims})).await
-    };
-    let cut = async |target: &str, reach: &str| authority.revoke(json!({"targets": [target], "reach": reach})).await;
-
-    // A tenant: tokens and sessions of all its users; another tenant's go on, and so does a new login.
-    let acme = [open("ann", json!({"tenant": "acme"})).await, open("abe", json!({"tenant": "acme"})).await];
-    let other = open("oz", json!({"tenant": "acme2"})).await;
-    let without = open("una", json!({})).await;
-    service.accepts(acme[0].token()).await;
-    assert_eq!(cut("claim:tenant=acme", "both").await.number("sessions"), 2);
-    for dead in &acme {
-        service.refuses_as_revoked(dead.token()).await;
-        authority.next_token(dead.sid()).await.expect_status(403);
-    }
-    let again = open("ann", json!({"tenant": "acme"})).await;
-    for live in [&other, &without, &again] {
-        service.accepts(live.token()).await;
-    }
-
-    // A role, access only: administrators' tokens die, their sessions get new ones.
-    let admin = open("ada", json!({"role": "admin"})).await;
-    let user = open("ulf", json!({"role": "user"})).await;
-    cut("claim:role=admin", "access").await;
-    service.refuses_as_revoked(admin.token()).await;
-    let next = authority.next_token(admin.sid()).await.expect_status(200);
-    service.accepts(next.token()).await;
-    service.accepts(user.token()).await;
-
-    // Each value of an array, each word of a scope, a number, a boolean.
-    let array = open("art", json!({"roles": ["reader", "admin"], "level": 7, "beta": true})).await;
-    let reader = open("rea", json!({"roles": ["reader"], "level": 70, "beta": false})).await;
-    let scoped = authority.open(json!({"subject": "sam", "scope": "orders.read orders.write"})).await;
-    let narrow = authority.open(json!({"subject": "sue", "scope": "orders.read"})).await;
-    cut("claim:scope=orders.write", "both").await;
-    service.refuses_as_revoked(scoped.token()).await;
-    service.accepts(narrow.token()).await;
-    let mut token = array.token().to_owned();
-    for target in ["claim:roles=admin", "claim:level=7", "claim:beta=true"] {
-        service.accepts(&token).await;
-        cut(target, "access").await;
-        service.refuses_as_revoked(&token).await;
-        service.accepts(reader.token()).await;
-        token = authority.next_token(array.sid()).await.expect_status(200).token().to_owned();
-    }
-    service.accepts(&token).await;
-
-    // Before a moment: also a grant made after it to a login from before it, which logs in again.
-    let login = authority.open(json!({"subject": "eve", "auth_time": now() - 3600})).await;
-    let recent = authority.open(json!({"subject": "rex", "auth_time": now() - 60, "claims": {"role": "boss"}})).await;
-    let grant = json!({"claims": {"role": "boss"}});
-    authority.admin().put("/v1/subjects/eve/claims", grant).await.expect_status(200);
-    let granted = authority.next_token(login.sid()).await.expect_status(200);
-    service.accepts(granted.token()).await;
-    authority.revoke(json!({"targets": ["claim:role=boss"], "cutoff": {"before": now() - 600}})).await;
-    service.refuses_as_revoked(granted.token()).await;
-    authority.next_token(login.sid()).await.expect_status(403);
-    service.accepts(recent.token()).await;
-    let back = authority.open(json!({"subject": "eve"})).await;
-    assert_eq!(back.claim("role"), "boss");
-    service.accepts(back.token()).await;
-
-    // A claim that is configured later is a target from then on, also in tokens that are older.
-    let gold = open("gil", json!({"plan": "gold"})).await;
-    let refused = authority.admin().post("/v1/revocations", json!({"targets": ["claim:plan=gold"]})).await;
-    assert_eq!(refused.expect_status(400).text("code"), "claim_no_target");
-    service.accepts(gold.token()).await;
-    let cli = Cli::of(authority.admin());
-    let claims = "role,roles,scope,tenant,level,beta,plan";
-    let set = cli.run(&["settings", "set", "--claims", claims, "--yes", "--json"]).await.expect_code(0).json();
-    service.has_applied(set["position"].as_str().expect("a position")).await;
-    let later = open("gus", json!({"plan": "gold"})).await;
-    let silver = open("sil", json!({"plan": "silver"})).await;
-    let sessions = cut("claim:plan=gold", "both").await.number("sessions");
-    service.refuses_as_revoked(gold.token()).await;
-    service.refuses_as_revoked(later.token()).await;
-    authority.next_token(gold.sid()).await.expect_status(403);
-    service.accepts(silver.token()).await;
-    assert_eq!(sessions, 2);
-
-    // A foreign issuer's claims are its own: neither tenant's cut reaches the other.
-    let (theirs, others) =
-        (issuer.token("fay", 5, json!({"tenant": "acme"})), issuer.token("fay", 5, json!({"tenant": "umbrella"})));
-    service.accepts_soon(&theirs).await;
-    authority.revoke(json!({"targets": ["claim:tenant=acme"], "issuer": issuer.name()})).await;
-    service.refuses_as_revoked(&theirs).await;
-    service.accepts(&others).await;
-    service.accepts(again.token()).await;
 }

@@ -59,8 +59,7 @@ async fn deny_by_jti() {
 async fn deny_by_hash() {
     let authority = Authority::start();
     let issuer = ForeignIssuer::register(&authority).await;
-    let service =
-        Service::start_with(&authority, "api", |options| options.foreign_issuer = Some(issuer.name().to_owned())).await;
+    let service = Service::start_accepting(&authority, "api", &issuer).await;
     let without_id = |nonce: &str| issuer.token("carol", 5, json!({"jti": null, "nonce": nonce}));
     let token = without_id("a");
     let sibling = without_id("b");
@@ -196,8 +195,7 @@ async fn cache_of_valid_tokens() {
 async fn foreign_issuer() {
     let authority = Authority::start();
     let issuer = ForeignIssuer::register(&authority).await;
-    let service =
-        Service::start_with(&authority, "api", |options| options.foreign_issuer = Some(issuer.name().to_owned())).await;
+    let service = Service::start_accepting(&authority, "api", &issuer).await;
     let old = |subject: &str| issuer.token(subject, 5, json!({}));
     let scope = |target: &str| format!("issuer:{}/{target}", issuer.name().replace('/', "%2F"));
 

@@ -4,8 +4,10 @@
 //! sides: what must be refused and what must still pass.
 
 mod accounts;
+mod claims;
 mod cutoff;
 mod deny;
+mod groups;
 mod keys;
 mod lifetimes;
 mod logout;

@@ -2,33 +2,33 @@
 
 use std::time::Duration;
 
-use scenarios::{Answer, Authority, Gateway, Proxy, Seen, Service, now_millis};
+use scenarios::{Answer, Authority, Proxy, Seen, Service, now_millis};
 use serde_json::{Value, json};
 
 use crate::surfaces::{closed_within, connect, connect_to, echo};
 
-fn seen(status: u16, code: &str) -> Seen {
+pub(crate) fn seen(status: u16, code: &str) -> Seen {
     Seen { status, code: code.to_owned() }
 }
 
 /// How many questions about tokens have reached the authority, by its own count.
-async fn asked(authority: &Authority) -> u64 {
+pub(crate) async fn asked(authority: &Authority) -> u64 {
     authority.counted("annul_http_requests_total", |labels| labels.contains("route=\"/v1/tokens/check\"")).await
 }
 
 /// A client that goes on with the token it is given in place of its own.
-struct Bearer {
-    token: String,
-    requests: u64,
-    replaced: u64,
+pub(crate) struct Bearer {
+    pub(crate) token: String,
+    pub(crate) requests: u64,
+    pub(crate) replaced: u64,
 }
 
 impl Bearer {
-    fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Answer) -> Self {
         Self { token: answer.token().to_owned(), requests: 0, replaced: 0 }
     }
 
-    async fn call(&mut self, service: &Service, route: &str) -> Answer {
+    pub(crate) async fn call(&mut self, service: &Service, route: &str) -> Answer {
         self.requests += 1;
         let answer = service.answer(route, &self.token).await;
         if let Some(token) = answer.headers.get("annul-token") {
@@ -39,12 +39,12 @@ impl Bearer {
         answer
     }
 
-    fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         scenarios::claims(&self.token)
     }
 }
 
-fn saved(what: &str, requests: u64, asked: u64) {
+pub(crate) fn saved(what: &str, requests: u64, asked: u64) {
     let percent = 100.0 * (1.0 - asked as f64 / requests as f64);
     println!("{what}: {requests} requests, {asked} asked: {percent:.2} % of the lookups saved");
 }
@@ -218,102 +218,6 @@ async fn immediate_window() {
     assert_eq!(service.call_route("/immediate", young.token()).await.status, 401);
     let fresh = authority.next_token(young.sid()).await.expect_status(200);
     assert_eq!(service.call_route("/immediate", fresh.token()).await.status, 200);
-}
-
-#[tokio::test]
-async fn group_watermarks() {
-    const GROUPS: u64 = 4;
-    const ROUNDS: u64 = 5;
-    let authority = Authority::start_with(&format!("[groups]\ncount = {GROUPS}\n"));
-    let service = Service::start(&authority, "api").await;
-    let group = |user: &Bearer| user.claims()["grp"].as_u64().expect("a token carries its group");
-    // Which user falls into which group is decided by the log's own key; each group is to have somebody.
-    let mut users = Vec::new();
-    while users.len() < 24 || !(0..GROUPS).all(|one| users.iter().any(|user| group(user) == one)) {
-        assert!(users.len() < 200, "the users do not fall into every group");
-        users.push(Bearer::of(&authority.login(&format!("user-{}", users.len()), "phone").await));
-    }
-
-    // Somebody logs in and out all day. Only that group is asked about, each member once per logout.
-    let churned = group(&Bearer::of(&authority.login("restless", "phone").await));
-    let members = users.iter().filter(|user| group(user) == churned).count() as u64;
-    assert!(members > 0 && members < users.len() as u64);
-    let before = asked(&authority).await;
-    for _ in 0..ROUNDS {
-        let restless = authority.login("restless", "phone").await;
-        assert_eq!(service.call(restless.token()).await.status, 200);
-        let out = authority.logout(restless.token(), json!({"scope": "local"})).await.expect_status(200);
-        service.has_applied(out.text("position")).await;
-        for user in &mut users {
-            for _ in 0..10 {
-                user.call(&service, "/check").await.expect_status(200);
-            }
-        }
-        // The tokens of the ended session are dead, and so is the session.
-        assert_eq!(service.call(restless.token()).await, seen(401, "token_revoked"));
-        authority.next_token(restless.sid()).await.expect_status(403);
-    }
-    let questions = asked(&authority).await - before;
-    let requests: u64 = users.iter().map(|user| user.requests).sum();
-    saved("group_watermarks", requests, questions);
-    assert_eq!(questions, ROUNDS * (members + 1), "each member once per logout, and the ended session's own token");
-    for user in &users {
-        assert_eq!(user.replaced, if group(user) == churned { ROUNDS } else { 0 }, "group {}", group(user));
-    }
-
-    // However many logouts, the verifier holds at most one entry per group, and no name travels.
-    for number in 0..24 {
-        let user = authority.login(&format!("guest-{number}"), "phone").await;
-        authority.logout(user.token(), json!({"scope": "global"})).await.expect_status(200);
-    }
-    let path = format!("/v1/sessions/{}", users[0].claims()["sid"].as_str().expect("a sid"));
-    let last = authority.admin().delete(&path).await.expect_status(200);
-    service.has_applied(last.text("position")).await;
-    let entries = service.status().await["entries"].as_u64().expect("a count");
-    println!("group_watermarks: {} logouts, {entries} entries at the verifier", ROUNDS + 25);
-    assert!(entries <= GROUPS, "{entries} entries for {GROUPS} groups");
-    assert_eq!(service.call(&users[0].token).await, seen(401, "token_revoked"));
-    for user in &mut users[1..] {
-        user.call(&service, "/check").await.expect_status(200);
-    }
-
-    // Log out everywhere, undone: the sessions live again, and the authority says so when it is asked.
-    let sid = users[1].claims()["sid"].as_str().expect("a sid").to_owned();
-    let cut = authority.revoke(json!({"targets": ["subject:user-1"]})).await;
-    service.has_applied(cut.text("position")).await;
-    assert_eq!(users[1].call(&service, "/check").await.status, 401);
-    authority.next_token(&sid).await.expect_status(403);
-    let again = authority.login("user-1", "laptop").await;
-    assert_eq!(service.call(again.token()).await.status, 200, "a login after it lives");
-    let entry = cut.body["revocations"][0]["position"].clone();
-    authority.admin().post("/v1/revocations/lift", json!({"positions": [entry]})).await.expect_status(200);
-    users[1].call(&service, "/check").await.expect_status(200);
-
-    // With the authority away, only the group of the last logout cannot be told about.
-    let out = authority.logout(again.token(), json!({"scope": "local"})).await.expect_status(200);
-    service.has_applied(out.text("position")).await;
-    authority.process().pause();
-    let disturbed = group(&users[1]);
-    let other = users[2..].iter().find(|user| group(user) != disturbed).expect("there are other groups");
-    assert_eq!(service.call(&users[1].token).await, seen(503, "view_unavailable"));
-    assert_eq!(service.call(&other.token).await.status, 200);
-    authority.process().signal("CONT");
-    users[1].call(&service, "/check").await.expect_status(200);
-
-    // Behind a proxy the new token comes with the gateway's answer, which nobody may store.
-    let laptop = authority.login("user-2", "laptop").await;
-    authority.logout(laptop.token(), json!({"scope": "local"})).await.expect_status(200);
-    let gateway = Gateway::start(&authority, "gateway").await;
-    let answer = gateway.auth(&users[2].token).await.expect_status(200);
-    assert_eq!(answer.headers["cache-control"], "no-store");
-    let restamped = answer.headers["annul-token"].to_str().expect("a token is ASCII");
-    assert_eq!(scenarios::claims(restamped)["jti"], users[2].claims()["jti"]);
-    assert!(!gateway.auth(restamped).await.expect_status(200).headers.contains_key("annul-token"));
-    assert_eq!(gateway.auth(laptop.token()).await.status, 401);
-
-    // The claim cannot be taken out of the settings under the entries that rely on it.
-    let refused = authority.admin().put("/v1/settings", json!({"claims": ["roles"], "ask_on": []})).await;
-    assert_eq!((refused.status, refused.text("code")), (409, "group_claim_needed"));
 }
 
 #[tokio::test]

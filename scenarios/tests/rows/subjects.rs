@@ -217,8 +217,7 @@ async fn logins_and_logouts_change_the_record() {
 async fn account_blocked() {
     let authority = Authority::start();
     let issuer = ForeignIssuer::register(&authority).await;
-    let service =
-        Service::start_with(&authority, "api", |options| options.foreign_issuer = Some(issuer.name().to_owned())).await;
+    let service = Service::start_accepting(&authority, "api", &issuer).await;
     let cli = Cli::of(authority.admin());
     let account = json!({"username": "alice", "password": "correct horse"});
     authority.admin().post("/v1/accounts", account.clone()).await.expect_status(201);
