@@ -163,20 +163,6 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// Bytes an idempotency key may have.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// The caller's name for this attempt, if it gave one.
-pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Problem::new(Code::RequestAmbiguous, "the request has two Idempotency-Key headers"));
-    }
-    let fits = |text: &&str| (1..=MAX_IDEMPOTENCY_KEY).contains(&text.len());
-    let text = value.to_str().ok().filter(fits).ok_or_else(|| {
-        Problem::new(Code::RequestInvalid, "Idempotency-Key takes 1 to 255 printable ASCII characters")
-    })?;
-    Ok(Some(text.to_owned()))
-}
-
 async fn read(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
     let bytes = tokio::time::timeout(within, to_bytes(body, limit))
         .await
