@@ -147,17 +147,9 @@ fn add_given(body: &mut Value, name: &str, text: Option<String>) {
 
 async fn list(remote: &Remote, format: Format) -> Outcome {
     let answer = remote.get(&["v1", "accounts"]).await?;
-    match format {
-        Format::Json => print::json(&answer),
-        Format::Human => {
-            let accounts = print::rows(&answer, "accounts").iter();
-            let row = |account| {
-                [print::member(account, "username"), print::member(account, "subject"), time(account, "created")]
-            };
-            let rows = accounts.map(row);
-            print::table(["ACCOUNT", "SUBJECT", "CREATED"], rows.collect(), "no accounts");
-        }
-    }
+    print::list(&answer, "accounts", format, ["ACCOUNT", "SUBJECT", "CREATED"], |account| {
+        [print::member(account, "username"), print::member(account, "subject"), time(account, "created")]
+    });
     Ok(Exit::Done)
 }
 

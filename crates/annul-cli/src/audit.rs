@@ -51,14 +51,8 @@ impl Audit {
         query.extend(self.position.map(|position| ("position", position.to_string())));
         query.extend(self.target.map(|target| ("target", target)));
         let answer = remote.call(Method::GET, &["v1", "audit"]).query(&query).json().await?;
-        match format {
-            Format::Json => print::json(&answer),
-            Format::Human => print::table(
-                ["ID", "TIME", "ACTOR", "ACTION", "TARGET", "POSITION", "REASON"],
-                print::rows(&answer, "events").iter().map(row).collect(),
-                "no events",
-            ),
-        }
+        let heading = ["ID", "TIME", "ACTOR", "ACTION", "TARGET", "POSITION", "REASON"];
+        print::list(&answer, "events", format, heading, row);
         Ok(Exit::Done)
     }
 }

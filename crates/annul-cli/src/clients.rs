@@ -93,15 +93,9 @@ impl Clients {
 
 async fn list(remote: &Remote, format: Format) -> Outcome {
     let answer = remote.get(&["v1", "clients"]).await?;
-    match format {
-        Format::Json => print::json(&answer),
-        Format::Human => {
-            let clients = print::rows(&answer, "clients").iter();
-            let columns = ["client_id", "token_endpoint_auth_method", "scopes"];
-            let rows = clients.map(|client| columns.map(|column| print::member(client, column)));
-            print::table(["CLIENT", "PROVES ITSELF BY", "SCOPES"], rows.collect(), "no clients");
-        }
-    }
+    print::list(&answer, "clients", format, ["CLIENT", "PROVES ITSELF BY", "SCOPES"], |client| {
+        ["client_id", "token_endpoint_auth_method", "scopes"].map(|column| print::member(client, column))
+    });
     Ok(Exit::Done)
 }
 

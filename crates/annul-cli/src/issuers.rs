@@ -104,14 +104,7 @@ fn done(answer: &Value, text: &str, format: Format) -> Outcome {
 
 async fn list(remote: &Remote, format: Format) -> Outcome {
     let answer = remote.get(&["v1", "issuers"]).await?;
-    match format {
-        Format::Json => print::json(&answer),
-        Format::Human => print::table(
-            ["ISSUER", "KEYS FROM", "LONGEST LIFE", "SKEW"],
-            print::rows(&answer, "issuers").iter().map(row).collect(),
-            "no issuers",
-        ),
-    }
+    print::list(&answer, "issuers", format, ["ISSUER", "KEYS FROM", "LONGEST LIFE", "SKEW"], row);
     Ok(Exit::Done)
 }
 

@@ -89,14 +89,7 @@ impl Keys {
 
 async fn list(remote: &Remote, format: Format) -> Outcome {
     let answer = remote.get(&["v1", "keys"]).await?;
-    match format {
-        Format::Json => print::json(&answer),
-        Format::Human => print::table(
-            ["KEY", "ALGORITHM", "STATE", "CREATED"],
-            print::rows(&answer, "keys").iter().map(row).collect(),
-            "no keys",
-        ),
-    }
+    print::list(&answer, "keys", format, ["KEY", "ALGORITHM", "STATE", "CREATED"], row);
     Ok(Exit::Done)
 }
 

@@ -55,6 +55,21 @@ pub(crate) fn table<const N: usize>(heading: [&str; N], rows: Vec<[String; N]>, 
     }
 }
 
+/// Prints the list that the member `of` of an answer holds: a row of each for people, all of the answer
+/// for programs.
+pub(crate) fn list<const N: usize>(
+    answer: &Value,
+    of: &str,
+    format: Format,
+    heading: [&str; N],
+    row: impl Fn(&Value) -> [String; N],
+) {
+    match format {
+        Format::Json => json(answer),
+        Format::Human => table(heading, rows(answer, of).iter().map(row).collect(), &format!("no {of}")),
+    }
+}
+
 /// Prints `name  value` lines with the values under each other.
 pub(crate) fn fields(rows: &[(&str, String)]) {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

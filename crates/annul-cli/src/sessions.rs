@@ -59,14 +59,7 @@ impl Sessions {
 
 async fn list(remote: &Remote, subject: String, format: Format) -> Outcome {
     let answer = remote.call(Method::GET, &["v1", "sessions"]).query(&[("subject", subject)]).json().await?;
-    match format {
-        Format::Json => print::json(&answer),
-        Format::Human => print::table(
-            ["SESSION", "STATUS", "CLIENT", "DEVICE", "LOGIN", "LAST USED"],
-            print::rows(&answer, "sessions").iter().map(row).collect(),
-            "no sessions",
-        ),
-    }
+    print::list(&answer, "sessions", format, ["SESSION", "STATUS", "CLIENT", "DEVICE", "LOGIN", "LAST USED"], row);
     Ok(Exit::Done)
 }
 
@@ -85,14 +78,8 @@ fn row(session: &Value) -> [String; 6] {
 
 async fn devices(remote: &Remote, subject: &str, format: Format) -> Outcome {
     let answer = remote.get(&["v1", "subjects", subject, "devices"]).await?;
-    match format {
-        Format::Json => print::json(&answer),
-        Format::Human => print::table(
-            ["DEVICE", "LOGGED IN", "SYSTEM", "CLIENT", "LAST LOGIN", "LAST LOGOUT"],
-            print::rows(&answer, "devices").iter().map(device_row).collect(),
-            "no devices",
-        ),
-    }
+    let heading = ["DEVICE", "LOGGED IN", "SYSTEM", "CLIENT", "LAST LOGIN", "LAST LOGOUT"];
+    print::list(&answer, "devices", format, heading, device_row);
     Ok(Exit::Done)
 }
 
