@@ -33,7 +33,7 @@ use crate::secrets::sealing::MasterKey;
 use crate::secrets::subject_key::SubjectSecret;
 use crate::setup::{FEED_KEY_PURPOSE, check_setup, genesis};
 use crate::standing::Standing;
-use crate::store::{Store, StoreError};
+use crate::store::{LogState, Store, StoreError};
 
 pub use crate::caller::Caller;
 pub use crate::setup::{FirstSettings, FirstStart, IssuerSecret, RefreshSetup, Setup, StartError, TokenKey};
@@ -129,25 +129,8 @@ impl Authority {
         admin: FirstStart,
     ) -> Result<Started, StartError> {
         check_setup(&setup)?;
-        let (log, first) = match store.log().await {
-            Ok(log) => (log, None),
-            Err(StoreError::NotBootstrapped) => {
-                let genesis = genesis(&master, &setup, &admin, clock.millis())?;
-                let ours = genesis.log.clone();
-                let log = store.bootstrap(genesis).await?;
-                let first = (log.log == ours).then_some(admin);
-                (log, first)
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if log.settings.issuer != setup.issuer {
-            return Err(StartError::OtherIssuer { log: log.settings.issuer, configured: setup.issuer });
-        }
-        // An id stands for the key and for the way of hashing with it.
-        let here = log.hash_key.id();
-        if log.settings.hash_key != here {
-            return Err(StartError::OtherTargetHash { log: log.settings.hash_key, here });
-        }
+        let (log, first) = open_log(&*store, &master, &setup, admin, clock.millis()).await?;
+        check_log(&log, &setup)?;
         let feed_key = master.open(FEED_KEY_PURPOSE, &log.sealed_feed_key)?;
         let feed_signer = FeedSigner::from_pkcs8(&feed_key).map_err(|_| StartError::FeedKey)?;
         keep_to(&*store, &master, &setup).await?;
@@ -163,10 +146,6 @@ impl Authority {
             );
         }
         let passwords = PasswordQueue::new(setup.password_workers)?;
-        let mut secrets: BTreeMap<String, KeySet> = BTreeMap::new();
-        for secret in &setup.secrets {
-            secrets.entry(secret.issuer.clone()).or_default().insert(secret.key.clone());
-        }
         let (own_view, own_log) = OwnView::new(store.as_ref());
         let inner = Inner {
             clients: KnownClients::new(store.as_ref()),
@@ -176,6 +155,7 @@ impl Authority {
             dpop_nonces: Nonces::new(&master),
             store,
             clock,
+            secrets: secrets_by_issuer(&setup),
             master,
             setup,
             log_id: log.log,
@@ -186,7 +166,6 @@ impl Authority {
             reloading: tokio::sync::Mutex::new(()),
             issuers: tokio::sync::Mutex::new(()),
             passwords,
-            secrets,
             scheduled: tokio::sync::Notify::new(),
             uses: Mutex::new(HashMap::new()),
         };
@@ -335,6 +314,49 @@ impl Authority {
         // The map is whole after every statement, so a panic elsewhere cannot have broken it.
         self.inner.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The log that the store holds; else a new one, with what was made for its administrator. Where another
+/// authority made it first, that one's stands.
+async fn open_log(
+    store: &dyn Store,
+    master: &MasterKey,
+    setup: &Setup,
+    admin: FirstStart,
+    now: UnixMillis,
+) -> Result<(LogState, Option<FirstStart>), StartError> {
+    match store.log().await {
+        Ok(log) => Ok((log, None)),
+        Err(StoreError::NotBootstrapped) => {
+            let genesis = genesis(master, setup, &admin, now)?;
+            let ours = genesis.log.clone();
+            let log = store.bootstrap(genesis).await?;
+            let first = (log.log == ours).then_some(admin);
+            Ok((log, first))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the log is one that this setup can go on with.
+fn check_log(log: &LogState, setup: &Setup) -> Result<(), StartError> {
+    if log.settings.issuer != setup.issuer {
+        return Err(StartError::OtherIssuer { log: log.settings.issuer.clone(), configured: setup.issuer.clone() });
+    }
+    // An id stands for the key and for the way of hashing with it.
+    let here = log.hash_key.id();
+    if log.settings.hash_key != here {
+        return Err(StartError::OtherTargetHash { log: log.settings.hash_key.clone(), here });
+    }
+    Ok(())
+}
+
+fn secrets_by_issuer(setup: &Setup) -> BTreeMap<String, KeySet> {
+    let mut secrets: BTreeMap<String, KeySet> = BTreeMap::new();
+    for secret in &setup.secrets {
+        secrets.entry(secret.issuer.clone()).or_default().insert(secret.key.clone());
+    }
+    secrets
 }
 
 /// Brings a log in line with what was configured since: the groups, and the secret that keys of

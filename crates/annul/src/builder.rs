@@ -12,7 +12,7 @@ use annul_core::feed::relay;
 use annul_core::feed::snapshot::Snapshot;
 use annul_core::token::FactsCache;
 use annul_core::trust::Trust;
-use annul_core::view::View;
+use annul_core::view::{View, ViewWriter};
 use annul_core::{Expect, Key, VerifiedToken};
 use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
@@ -252,13 +252,9 @@ impl VerifierBuilder {
         };
         let (state, stored) = stored_state(self.state_dir.as_deref()).await?;
 
-        let leeway = Duration::from_secs(trust.leeway());
         let (view, writer) = View::new();
-        let mut config = FollowerConfig::new(id.clone(), self.issuer.as_str(), max_staleness, seed());
-        config.source = self.source;
-        config.feed_key = self.feed_key.take();
-        config.leeway = leeway;
-        config.audiences = trust.audiences().map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect();
+        let config = self.follower_config(id.clone(), &trust, max_staleness);
+        let (machine, relay) = self.machine(config, writer);
 
         let (routes, routes_of_shell) = watch::channel(Routes::none(max_staleness));
         let (ahead, ahead_of_shell) = watch::channel(None);
@@ -266,21 +262,12 @@ impl VerifierBuilder {
         let (startup_of_shell, startup) = watch::channel(Startup::Waiting);
         let facts = FactsCache::new(self.cache_bytes, seed());
         let shared = Arc::new(Shared { id, view, trust, facts, max_staleness, fault: ArcSwapOption::empty() });
-        let (machine, relay) = match self.relays.take() {
-            None => (Machine::Follower(Box::new(Follower::new(config, writer))), None),
-            Some(bounds) => {
-                let (outputs, outputs_of_shell) = mpsc::channel(RELAYED_OUTPUTS);
-                let relay = Arc::new(Mutex::new(relay::Relay::new(config, writer, bounds)));
-                let relay = RelayMachine { relay, outputs };
-                (Machine::Relay(relay.clone(), outputs_of_shell), Some(relay))
-            }
-        };
         let shell = Shell {
             machine,
             feed: FeedClient::new(http, base, credential),
             state,
+            leeway: Duration::from_secs(shared.trust.leeway()),
             shared: Arc::clone(&shared),
-            leeway,
             routes: routes_of_shell,
             ahead: ahead_of_shell,
             changed: changed_of_shell,
@@ -301,6 +288,26 @@ impl VerifierBuilder {
             relay,
         };
         Ok((Verifier::new(Arc::new(inner)), startup))
+    }
+
+    fn follower_config(&mut self, id: ReplicaId, trust: &Trust, max_staleness: Duration) -> FollowerConfig {
+        let mut config = FollowerConfig::new(id, self.issuer.as_str(), max_staleness, seed());
+        config.source = self.source;
+        config.feed_key = self.feed_key.take();
+        config.leeway = Duration::from_secs(trust.leeway());
+        config.audiences = trust.audiences().map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect();
+        config
+    }
+
+    /// What follows the feed, and what is handed out where it also relays it.
+    fn machine(&mut self, config: FollowerConfig, writer: ViewWriter) -> (Machine, Option<RelayMachine>) {
+        let Some(bounds) = self.relays.take() else {
+            return (Machine::Follower(Box::new(Follower::new(config, writer))), None);
+        };
+        let (outputs, outputs_of_shell) = mpsc::channel(RELAYED_OUTPUTS);
+        let relay = Arc::new(Mutex::new(relay::Relay::new(config, writer, bounds)));
+        let relay = RelayMachine { relay, outputs };
+        (Machine::Relay(relay.clone(), outputs_of_shell), Some(relay))
     }
 
     fn trust(&mut self) -> Result<Trust, ConfigError> {

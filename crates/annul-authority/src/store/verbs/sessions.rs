@@ -14,7 +14,9 @@ use super::{
     status,
 };
 use crate::log::Appender;
-use crate::model::{Act, Ended, MAX_ANCESTORS, NewRevocation, NewSession, Session, SessionStatus, Side, SubjectState};
+use crate::model::{
+    Act, Ended, MAX_ANCESTORS, NewFamily, NewRevocation, NewSession, Session, SessionStatus, Side, SubjectState,
+};
 use crate::store::tables::Write;
 use crate::store::{
     Appended, Issuing, IssuingSnapshot, LogState, MAX_PAGE, Opened, Refused, SessionCount, SessionView, StoreError,
@@ -26,13 +28,7 @@ const TARGETS_OF_A_TOKEN: usize = 2;
 
 pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Result<Opened> {
     match earlier_attempt(txn, act)? {
-        Some(Outcome::Opened { sid, replaced }) => {
-            let session = txn.tables.session(&sid)?.ok_or(Refused::SessionUnknown)?;
-            let log = txn.tables.log()?;
-            let subject = txn.tables.subject(&own_subject(&log, &session.subject)?)?;
-            let family = refresh::begin_again(txn.tables, &sid, new.family)?;
-            return Ok(Opened { session, subject, replaced, log, family, repeated: true });
-        }
+        Some(Outcome::Opened { sid, replaced }) => return opened_before(txn, &sid, replaced, new.family),
         Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
     }
@@ -86,6 +82,20 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
     let log = log.log().clone();
     remember_attempt(txn, act, &Outcome::Opened { sid: session.sid.clone(), replaced })?;
     Ok(Opened { session, subject: state, replaced, log, family, repeated: false })
+}
+
+/// What an earlier attempt opened, as it stands now.
+fn opened_before(
+    txn: &mut Txn<'_>,
+    sid: &str,
+    replaced: Option<Position>,
+    family: Option<NewFamily>,
+) -> Result<Opened> {
+    let session = txn.tables.session(sid)?.ok_or(Refused::SessionUnknown)?;
+    let log = txn.tables.log()?;
+    let subject = txn.tables.subject(&own_subject(&log, &session.subject)?)?;
+    let family = refresh::begin_again(txn.tables, sid, family)?;
+    Ok(Opened { session, subject, replaced, log, family, repeated: true })
 }
 
 pub(crate) fn issuing_snapshot(
