@@ -121,11 +121,11 @@ pub(super) fn write_all(
         let before = outcome.told.borrow().clone();
         let commit = commit_together(&mut rows, &mut jobs, &before, limits, clock);
         // A commit of nothing says nothing about the disk.
-        if !matches!(commit, Ok((Fate::Undo, _))) {
+        if !matches!(commit, Ok(Left { kept: Fate::Undo, .. })) {
             outcome.takes_writes.store(commit.is_ok(), Ordering::Relaxed);
         }
         // Told before anyone is answered: whoever was answered finds the commit told.
-        let answer = commit.map(|(_, now)| {
+        let answer = commit.map(|Left { now, .. }| {
             outcome.told.send_if_modified(|told| {
                 let is_news = now != *told;
                 *told = now;
@@ -140,14 +140,22 @@ pub(super) fn write_all(
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/// One transaction for all jobs. Tells whether any of them was kept, and what is committed after it.
+/// What a transaction left.
+struct Left {
+    /// Whether any of its work was kept.
+    kept: Fate,
+    /// What is committed after it.
+    now: Committed,
+}
+
+/// One transaction for all jobs.
 fn commit_together(
     rows: &mut Rows<'_>,
     jobs: &mut [Box<dyn WriteJob>],
     before: &Committed,
     limits: &Limits,
     clock: &Clock,
-) -> Result<(Fate, Committed), StoreError> {
+) -> Result<Left, StoreError> {
     rows.execute("BEGIN IMMEDIATE")?;
     let committed = run_together(rows, jobs, limits, clock).and_then(|kept| match kept {
         Fate::Commit => {
@@ -158,9 +166,9 @@ fn commit_together(
                 Some(last) => Committed { head: last.at, client_changes, lines: appended.into() },
                 None => Committed { client_changes, ..before.clone() },
             };
-            Ok((kept, now))
+            Ok(Left { kept, now })
         }
-        Fate::Undo => rows.execute("ROLLBACK").map(|()| (kept, before.clone())),
+        Fate::Undo => rows.execute("ROLLBACK").map(|()| Left { kept, now: before.clone() }),
     });
     if committed.is_err() {
         rows.forget();
