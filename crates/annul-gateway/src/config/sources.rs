@@ -25,8 +25,11 @@ pub(super) fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
         return Err(unreadable(format!("it has {size} bytes, a configuration at most {MAX_FILE}")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    text.parse().map_err(|error: toml::de::Error| ConfigError::Invalid {
-        detail: format!("{}: {}", path.display(), error.to_string().trim_end()),
+    text.parse().map_err(|error: toml::de::Error| {
+        // The line itself is not shown: it may hold a secret.
+        let line = error.span().map(|span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
+        let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+        ConfigError::Invalid { detail: format!("{}: {place}{}", path.display(), error.message()) }
     })
 }
 

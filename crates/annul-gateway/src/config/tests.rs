@@ -81,3 +81,15 @@ fn a_secret_is_not_shown() {
     let config = Config::load(&minimal()).unwrap();
     assert!(!format!("{config:?}").contains("\"s\""));
 }
+
+#[test]
+fn no_error_repeats_a_secret_that_is_written_wrongly() {
+    const SECRET: &str = "20261122";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("annul.toml");
+    for wrong in [format!("\"{SECRET}"), SECRET.to_owned(), format!("[{SECRET}]"), format!("{{ of = {SECRET} }}")] {
+        std::fs::write(&file, format!("[authority]\nclient_id = \"gateway\"\nclient_secret = {wrong}\n")).unwrap();
+        let error = Config::load(&Sources { file: Some(file.clone()), ..Sources::default() }).unwrap_err();
+        assert!(error.code() == "config_invalid" && !error.to_string().contains(SECRET), "{error}");
+    }
+}

@@ -8,9 +8,18 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 /// A text that no log shows.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
+
+impl<'de> Deserialize<'de> for Secret {
+    /// The reader's own error would repeat what was found in place of a text.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Self(text)),
+            _ => Err(serde::de::Error::custom("a secret is a text in quotes")),
+        }
+    }
+}
 
 impl Secret {
     /// The text.
