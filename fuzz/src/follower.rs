@@ -17,6 +17,7 @@ use annul_core::feed::log::ReplicaId;
 use annul_core::feed::report::{Introduction, ReportAnswer};
 use annul_core::feed::snapshot::{Snapshot, StoredState};
 use annul_core::feed::sse::SseEvent;
+use annul_core::packed::PackedCells;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell, Record};
 use annul_core::target::{HashKey, TargetHash, TargetKind};
@@ -88,7 +89,7 @@ impl History {
         for line in &lines {
             chains.push(chains[chains.len() - 1].extend(line));
             writer.apply(&[Record::from_line(line).expect("a record")]).expect("the next record");
-            contents.push(sorted(writer.contents()));
+            contents.push(writer.contents().map(|contents| ViewContents { forgotten: UnixSeconds(0), ..contents }));
         }
         Self { lines, chains, contents }
     }
@@ -110,13 +111,6 @@ impl History {
             Snapshot { log: LOG.to_owned(), at, chain: self.chain(seq), epochs: Vec::new(), settings, issuers, cells };
         snapshot.to_bytes(golden::signer())
     }
-}
-
-fn sorted(contents: Option<ViewContents>) -> Option<ViewContents> {
-    let mut contents = contents?;
-    contents.cells.sort_by_key(|cell| cell.target);
-    contents.forgotten = UnixSeconds(0);
-    Some(contents)
 }
 
 /// Where something comes from: a history and a place in it.
@@ -314,7 +308,7 @@ impl Stage {
         assert!(position >= self.seen, "the view went back from {:?} to {position:?}", self.seen);
         self.seen = position;
         if let Some(at) = position {
-            let held = sorted(Some(contents(&self.view, at)));
+            let held = Some(contents(&self.view, at));
             let of = [false, true].map(|forked| held == HISTORIES[usize::from(forked)].contents[at.seq as usize]);
             assert!(of[0] || of[1], "the view at {at} is of no history");
             if at.seq > FORK {
@@ -340,7 +334,7 @@ fn follower() -> (View, Follower) {
     let (view, writer) = View::new();
     let id = ReplicaId::new("fuzz", "one").expect("a plain name");
     let mut config = FollowerConfig::new(id, ISSUER, Duration::from_secs(60), 7);
-    config.persist_every = Duration::ZERO;
+    config.persist_every = Some(Duration::ZERO);
     (view, Follower::new(config, writer))
 }
 
@@ -355,7 +349,7 @@ fn contents(view: &View, at: Position) -> ViewContents {
         position: at,
         settings: view.settings().expect("a view with a position has settings").as_ref().clone(),
         issuers: view.issuer(ISSUER).map(|issuer| issuer.record.clone()).into_iter().collect(),
-        cells,
+        cells: PackedCells::of(at, cells),
         kept: KeptContents::default(),
         forgotten: UnixSeconds(0),
     }

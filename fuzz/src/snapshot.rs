@@ -52,7 +52,7 @@ fn sign(bytes: &[u8]) -> Option<Vec<u8>> {
 
 fn vouched_for(bytes: &[u8]) {
     let Ok(snapshot) = Snapshot::from_bytes(bytes, golden::key(), LOG) else { return };
-    assert!(snapshot.cells.is_sorted_by(|one, next| one.target < next.target), "each hash once, in order");
+    assert!(snapshot.cells.iter().is_sorted_by(|one, next| one.target < next.target), "each hash once, in order");
     let written = snapshot.to_bytes(golden::signer());
     assert_eq!(Snapshot::from_bytes(&written, golden::key(), LOG).as_ref(), Ok(&snapshot));
     for damaged in golden::damaged(bytes) {
@@ -66,7 +66,7 @@ fn is_what_a_view_holds(snapshot: Snapshot) {
     let mut model: BTreeMap<TargetHash, HashedCell> = BTreeMap::new();
     for cell in &snapshot.cells {
         match cell.cell {
-            Some(_) => model.insert(cell.target, *cell),
+            Some(_) => model.insert(cell.target, cell),
             None => model.remove(&cell.target),
         };
     }
@@ -78,7 +78,7 @@ fn is_what_a_view_holds(snapshot: Snapshot) {
     writer.replace(contents).expect("an empty view has room");
     assert_eq!(view.position(), Some(position));
     let held = writer.contents().expect("a view with a position has contents").cells;
-    let held: BTreeMap<TargetHash, HashedCell> = held.into_iter().map(|cell| (cell.target, cell)).collect();
+    let held: BTreeMap<TargetHash, HashedCell> = held.iter().map(|cell| (cell.target, cell)).collect();
     assert_eq!(held, model);
     for target in named {
         assert_eq!(view.cell(&target), model.get(&target).and_then(|cell| cell.cell));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use annul_core::feed::head::{FeedKey, FeedSigner};
 use annul_core::feed::snapshot::{Snapshot, StoredState};
+use annul_core::packed::PackedCells;
 use annul_core::position::Position;
 use annul_core::record::Chain;
 use annul_core::time::UnixSeconds;
@@ -82,17 +83,18 @@ fn start(runtime: &Runtime, builder: annul::VerifierBuilder, at: Position) -> Re
 /// Writes the state of a verifier that held all this and stopped, in the follower's own format; how
 /// many bytes it has.
 fn store(dir: &Path, count: usize) -> Result<usize> {
+    let at = Position::new(1, count as u64 + 1);
     let state = StoredState {
         feed_key: feed_key()?,
         hash_key: standin::hash_key(),
         view: Some(Snapshot {
             log: standin::LOG.to_owned(),
-            at: Position::new(1, count as u64 + 1),
+            at,
             chain: Chain::genesis(standin::LOG),
             epochs: Vec::new(),
             settings: standin::settings(),
             issuers: standin::issuers(Vec::new()),
-            cells: cells::random(count, 71).collect(),
+            cells: PackedCells::of(at, cells::random(count, 71).collect()),
         }),
         kept: KeptContents::default(),
         forgotten: UnixSeconds(0),

@@ -12,6 +12,7 @@ use annul_core::feed::head::FeedSigner;
 use annul_core::feed::log::{Ask, Changes, FeedLog, FeedLogConfig, LogPoint, ReplicaId, StreamStep};
 use annul_core::feed::report::{Introduction, Report};
 use annul_core::feed::snapshot::Snapshot;
+use annul_core::packed::PackedCells;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
 use annul_core::settings::{ClaimNames, IssuerRecord, Settings};
@@ -109,7 +110,7 @@ impl Standin {
             epochs: Vec::new(),
             settings: settings(),
             issuers: issuers(keys),
-            cells,
+            cells: PackedCells::of(at, cells),
         };
         let bytes = Bytes::from(snapshot.to_bytes(&signer()?));
         drop(snapshot);

@@ -1,6 +1,7 @@
 //! A view that holds as many entries as it is told, and a writer that goes on writing to it.
 
 use annul_core::algebra::{CutoffFields, Until};
+use annul_core::packed::PackedCells;
 use annul_core::position::Position;
 use annul_core::record::{Entry, Record, RecordBody};
 use annul_core::target::{TargetHash, TargetKind};
@@ -23,11 +24,12 @@ pub const SEED: u64 = 41;
 pub fn holding(count: usize) -> Result<(View, ViewWriter)> {
     let (view, mut writer) = View::new();
     writer.set_hash_key(standin::hash_key());
+    let position = Position::new(1, count as u64 + 1);
     let contents = ViewContents {
-        position: Position::new(1, count as u64 + 1),
+        position,
         settings: standin::settings(),
         issuers: Vec::new(),
-        cells: cells::random(count, SEED).collect(),
+        cells: PackedCells::of(position, cells::random(count, SEED).collect()),
         kept: KeptContents::default(),
         forgotten: UnixSeconds(0),
     };

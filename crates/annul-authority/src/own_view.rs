@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use annul_core::packed::PackedCells;
 use annul_core::record::Record;
 use annul_core::time::UnixSeconds;
 use annul_core::view::{KeptContents, View, ViewContents, ViewWriter};
@@ -119,7 +120,7 @@ impl OwnLog {
             position: snapshot.log.head.at,
             settings: snapshot.log.settings,
             issuers: snapshot.issuers,
-            cells: snapshot.cells,
+            cells: PackedCells::of(snapshot.log.head.at, snapshot.cells),
             kept: KeptContents::default(),
             forgotten: UnixSeconds(0),
         };

@@ -16,6 +16,7 @@
 pub mod algebra;
 pub mod feed;
 pub mod fold;
+pub mod packed;
 pub mod policy;
 pub mod position;
 pub mod record;

@@ -221,7 +221,7 @@ fn i15_no_flipped_bit_and_no_cut_of_a_snapshot_is_taken() {
 
 #[test]
 fn a_snapshot_written_elsewhere_is_read() {
-    let cells = Snapshot::from_bytes(&snapshot(), &key(), LOG).unwrap().cells;
+    let cells: Vec<_> = Snapshot::from_bytes(&snapshot(), &key(), LOG).unwrap().cells.iter().collect();
     let [subject, killed] = &cells[..] else { panic!("two cells") };
     let until = Until::At(UnixSeconds(1_900_000_000));
     let cell = Cell { always: None, position: Some(Position::new(1, 2)), time: None, until };

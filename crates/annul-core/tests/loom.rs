@@ -25,7 +25,7 @@ use target::TargetHash;
 /// A key of the same segment, bucket and word of the filter as any other with a small `last`.
 fn key(last: u8) -> Key {
     let mut hash = [7; 16];
-    hash[8] = last;
+    hash[15] = last;
     Key::of(&TargetHash(hash))
 }
 

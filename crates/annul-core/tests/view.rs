@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annul_core::algebra::{Cell, Cutoff, CutoffFields, Until};
+use annul_core::packed::PackedCells;
 use annul_core::position::Position;
 use annul_core::record::{Chain, Entry, EpochKind, EpochStart, HashedCell, Record, RecordBody};
 use annul_core::settings::{IssuerRecord, Settings};
@@ -234,7 +235,9 @@ fn past_a_fork() -> (View, ViewWriter) {
     writer.apply(&[revoke(2, 1, until(500))]).unwrap();
     let kept = writer.beyond(|at| at < position(2));
     let second = Position::new(2, 1);
-    writer.replace(ViewContents { position: second, cells: Vec::new(), kept, ..writer.contents().unwrap() }).unwrap();
+    writer
+        .replace(ViewContents { position: second, cells: PackedCells::default(), kept, ..writer.contents().unwrap() })
+        .unwrap();
     assert_eq!((view.status(Moment::default()).entries, view.status(Moment::default()).kept), (0, 1));
     (view, writer)
 }

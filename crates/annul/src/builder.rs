@@ -253,7 +253,8 @@ impl VerifierBuilder {
         let (state, stored) = stored_state(self.state_dir.as_deref()).await?;
 
         let (view, writer) = View::new();
-        let config = self.follower_config(id.clone(), &trust, max_staleness);
+        let mut config = self.follower_config(id.clone(), &trust, max_staleness);
+        config.persist_every = config.persist_every.filter(|_| state.is_some());
         let (machine, relay) = self.machine(config, writer);
 
         let (routes, routes_of_shell) = watch::channel(Routes::none(max_staleness));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annul_core::feed::snapshot::Snapshot;
+use annul_core::packed::PackedCells;
 use annul_core::position::Position;
 use bytes::Bytes;
 use futures::stream;
@@ -70,7 +71,7 @@ impl Feed {
                 epochs: Vec::new(),
                 settings: state.log.settings,
                 issuers: state.issuers,
-                cells: state.cells,
+                cells: PackedCells::of(at, state.cells),
             };
             snapshot.to_bytes(&signer)
         });

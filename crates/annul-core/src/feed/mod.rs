@@ -19,7 +19,6 @@
 //! - [`sse`]: the stream's event format, incremental and bounded
 //! - [`follower`], [`log`], [`relay`]: the machines
 
-mod cells;
 pub mod follower;
 pub mod frame;
 pub mod head;

@@ -13,7 +13,6 @@ use crate::feed::head::FeedKey;
 use crate::feed::log::{Ask, Changes, FeedLog, FeedLogConfig, LogPoint, ReplicaId, ReplicaStatus, ReportRefused};
 use crate::feed::log::{StreamCursor, StreamStep};
 use crate::feed::report::{ChildReport, Introduction, ReplicaState, Report, ReportAnswer, RouteCounts};
-use crate::feed::snapshot::Snapshot;
 use crate::position::Position;
 use crate::record::Chain;
 use crate::time::{Moment, Monotonic};
@@ -50,7 +49,7 @@ impl Relay {
         for taken in self.follower.taken() {
             match taken {
                 Taken::Introduced(introduction) => self.introduction = Some(introduction),
-                Taken::Snapshot { bytes, contents, used_for } => self.keep_snapshot(bytes, &contents, used_for),
+                Taken::Snapshot { bytes, point, used_for } => self.keep_snapshot(bytes, point, used_for),
                 Taken::Frame(frame) => self.keep_frame(&frame),
             }
         }
@@ -178,14 +177,8 @@ impl Relay {
         Input::Behind { children, unlisted }
     }
 
-    fn keep_snapshot(&mut self, bytes: Vec<u8>, contents: &Snapshot, used_for: Use) {
-        let point = LogPoint {
-            at: contents.at,
-            chain: contents.chain,
-            revision: contents.settings.revision,
-            hash_key: contents.settings.hash_key.clone(),
-        };
-        self.snapshot = Some(HeldSnapshot { at: contents.at, bytes: bytes.into() });
+    fn keep_snapshot(&mut self, bytes: Vec<u8>, point: LogPoint, used_for: Use) {
+        self.snapshot = Some(HeldSnapshot { at: point.at, bytes: bytes.into() });
         if used_for == Use::View {
             self.begin_at(point);
         }

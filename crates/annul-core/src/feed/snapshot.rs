@@ -9,7 +9,7 @@
 //!            {"digest":"…"}
 //! ```
 //!
-//! A header is one line of JSON; how cells are packed is told in `cells.rs`. A snapshot's digest is BLAKE3
+//! A header is one line of JSON; how cells are packed is told in `packed.rs`. A snapshot's digest is BLAKE3
 //! over its packed cells and stands in the signed header. A state's digest is over all before it: it finds a torn or rotten file, it does
 //! not authenticate it; the state directory is as private as the follower's memory.
 
@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::feed::FeedError;
-use crate::feed::cells::Packing;
 use crate::feed::head::{FORMAT, FeedKey, FeedSigner, Signed, check_version};
+use crate::packed::{PackedCells, Packing};
 use crate::position::Position;
-use crate::record::{Chain, EpochStart, HashedCell};
+use crate::record::{Chain, EpochStart};
 use crate::settings::{IssuerRecord, Settings};
 use crate::target::HashKey;
 use crate::time::UnixSeconds;
@@ -45,7 +45,7 @@ pub struct Snapshot {
     /// Every issuer, removed ones included.
     pub issuers: Vec<IssuerRecord>,
     /// Every cell with something in force.
-    pub cells: Vec<HashedCell>,
+    pub cells: PackedCells,
 }
 
 impl Snapshot {
@@ -70,15 +70,15 @@ impl Snapshot {
     /// The snapshot's bytes, signed.
     #[must_use]
     pub fn to_bytes(&self, signer: &FeedSigner) -> Vec<u8> {
-        let contents = WireContents::from(self);
-        let cells = contents.packing.pack(self.at, &self.cells);
-        let header =
-            WireSnapshot { v: FORMAT, contents, digest: URL_SAFE_NO_PAD.encode(blake3::hash(&cells).as_bytes()) };
+        let cells = self.cells.counted_from(self.at);
+        let contents = WireContents::of(self, cells.packing());
+        let digest = URL_SAFE_NO_PAD.encode(blake3::hash(cells.bytes()).as_bytes());
+        let header = WireSnapshot { v: FORMAT, contents, digest };
         let raw = serde_json::to_string(&header).expect("the wire form holds only strings, numbers and JSON values");
         let signed = signer.sign(SNAPSHOT_DOMAIN, raw);
         let signature = URL_SAFE_NO_PAD.encode(signed.signature);
         let mut bytes = format!("{{\"snapshot\":{},\"signature\":\"{signature}\"}}\n", signed.raw).into_bytes();
-        bytes.extend_from_slice(&cells);
+        bytes.extend_from_slice(cells.bytes());
         bytes
     }
 
@@ -129,23 +129,25 @@ impl StoredState {
     /// The state's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let kept = Packing::of(&self.kept.cells);
+        let view = self.view.as_ref().map(|view| (view, view.cells.counted_from(view.at)));
+        let at = self.view.as_ref().map(|view| view.at).unwrap_or_default();
+        let kept = PackedCells::of(at, self.kept.cells.clone());
         let wire = WireState {
             state: WireStateHeader {
                 v: FORMAT,
                 feed_key: self.feed_key.to_jwk(),
                 hash_key: URL_SAFE_NO_PAD.encode(self.hash_key.expose()),
                 forgotten: self.forgotten,
-                view: self.view.as_ref().map(WireContents::from),
-                kept,
+                view: view.as_ref().map(|(view, cells)| WireContents::of(view, cells.packing())),
+                kept: kept.packing(),
                 kept_forgotten: self.kept.forgotten,
             },
         };
         let mut bytes = serde_json::to_vec(&wire).expect("the wire form holds only strings, numbers and JSON values");
         bytes.push(b'\n');
-        if let Some(view) = &self.view {
-            bytes.extend_from_slice(&Packing::of(&view.cells).pack(view.at, &view.cells));
-            bytes.extend_from_slice(&kept.pack(view.at, &self.kept.cells));
+        if let Some((_, cells)) = view {
+            bytes.extend_from_slice(cells.bytes());
+            bytes.extend_from_slice(kept.bytes());
         }
         let digest = URL_SAFE_NO_PAD.encode(blake3::hash(&bytes).as_bytes());
         bytes.extend_from_slice(format!("{{\"digest\":\"{digest}\"}}\n").as_bytes());
@@ -178,10 +180,10 @@ impl StoredState {
         check_version(any.state.get(), NOT_A_STATE)?;
         let state: WireStateHeader = serde_json::from_str(any.state.get()).map_err(|_| NOT_A_STATE)?;
         let (view, kept) = match state.view {
-            None => (None, (Vec::new(), cells)),
+            None => (None, (PackedCells::default(), cells)),
             Some(contents) => {
                 let (view, beside) = contents.with_cells(cells)?;
-                let kept = state.kept.unpack(view.at, beside)?;
+                let kept = PackedCells::read(state.kept, view.at, beside).ok_or(FeedError::Contents)?;
                 (Some(view), kept)
             }
         };
@@ -190,7 +192,7 @@ impl StoredState {
             feed_key: FeedKey::from_jwk(&state.feed_key)?,
             hash_key: hash_key_from_text(&state.hash_key).ok_or(NOT_A_STATE)?,
             view,
-            kept: KeptContents { cells: kept, forgotten: state.kept_forgotten },
+            kept: KeptContents { cells: kept.iter().collect(), forgotten: state.kept_forgotten },
             forgotten: state.forgotten,
         })
     }
@@ -249,8 +251,8 @@ struct WireContents {
     packing: Packing,
 }
 
-impl From<&Snapshot> for WireContents {
-    fn from(snapshot: &Snapshot) -> Self {
+impl WireContents {
+    fn of(snapshot: &Snapshot, packing: Packing) -> Self {
         Self {
             log: snapshot.log.clone(),
             at: snapshot.at,
@@ -258,12 +260,10 @@ impl From<&Snapshot> for WireContents {
             epochs: snapshot.epochs.clone(),
             settings: snapshot.settings.clone(),
             issuers: snapshot.issuers.clone(),
-            packing: Packing::of(&snapshot.cells),
+            packing,
         }
     }
-}
 
-impl WireContents {
     /// The snapshot with the cells that come first in `packed`, and what stands behind them.
     fn with_cells(self, packed: &[u8]) -> Result<(Snapshot, &[u8]), FeedError> {
         let Self { log, at, chain, epochs, settings, issuers, packing } = self;
@@ -271,7 +271,7 @@ impl WireContents {
         if !ends.is_sorted_by(|earlier, later| earlier < later) {
             return Err(FeedError::Contents);
         }
-        let (cells, behind) = packing.unpack(at, packed)?;
+        let (cells, behind) = PackedCells::read(packing, at, packed).ok_or(FeedError::Contents)?;
         Ok((Snapshot { log, at, chain, epochs, settings, issuers, cells }, behind))
     }
 }

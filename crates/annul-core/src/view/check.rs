@@ -142,7 +142,11 @@ impl Findings {
 
 /// Most tokens have nothing against them, which is found out for all targets side by side.
 fn judge(facts: &Facts, state: &State) -> Option<Refusal> {
-    if state.may_hold_any(&facts.targets) { facts.judge(|target| state.in_force(target)) } else { None }
+    if state.may_hold_any(facts.targets.iter().map(|(_, target)| target)) {
+        facts.judge(|target| state.in_force(target))
+    } else {
+        None
+    }
 }
 
 fn asked_about(facts: &Facts, state: &State) -> Option<Refusal> {

@@ -11,7 +11,7 @@ use super::cells::{Cells, Ledger};
 use super::{Halt, KeptContents};
 use crate::algebra::Cell;
 use crate::record::HashedCell;
-use crate::target::{TargetHash, TargetKind};
+use crate::target::TargetHash;
 use crate::time::UnixSeconds;
 
 /// What readers hold of it. Mostly nothing, which costs a look-up one comparison.
@@ -26,12 +26,12 @@ impl Kept {
     /// Exactly `contents`, and the ledger that belongs to it.
     pub(super) fn of(
         contents: &KeptContents,
-        within: impl FnMut(&Cells) -> Result<(), Halt>,
+        within: impl Fn(usize, usize) -> Result<(), Halt>,
     ) -> Result<(Self, Ledger), Halt> {
         if contents.cells.is_empty() {
             return Ok((Self { cells: None, forgotten: contents.forgotten }, Ledger::default()));
         }
-        let (cells, ledger) = Cells::of(&contents.cells, within)?;
+        let (cells, ledger) = Cells::of(contents.cells.iter().copied(), within)?;
         Ok((Self { cells: Some(cells), forgotten: contents.forgotten }, ledger))
     }
 
@@ -41,7 +41,7 @@ impl Kept {
 
     /// Whether something may be in force against one of these targets.
     #[inline]
-    pub(super) fn may_hold_any(&self, targets: &[(TargetKind, TargetHash)]) -> bool {
+    pub(super) fn may_hold_any<'t>(&self, targets: impl Iterator<Item = &'t TargetHash>) -> bool {
         self.cells.as_ref().is_some_and(|cells| cells.may_hold_any(targets))
     }
 
@@ -59,7 +59,7 @@ impl Kept {
         self.cells.as_ref().map_or(0, Cells::without_until)
     }
 
-    /// Every cell, in no particular order; for the writer.
+    /// Every cell, in the order of hashes; for the writer.
     pub(super) fn iter(&self) -> impl Iterator<Item = HashedCell> {
         self.cells.iter().flat_map(Cells::iter)
     }

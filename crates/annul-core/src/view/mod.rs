@@ -31,6 +31,7 @@ pub use self::check::CheckedToken;
 pub use self::ground::{Ground, IssuerView};
 use self::state::{Ledgers, State};
 use crate::algebra::Cell;
+use crate::packed::PackedCells;
 use crate::position::Position;
 use crate::record::{HashedCell, Record};
 use crate::settings::{IssuerRecord, Settings};
@@ -106,6 +107,14 @@ impl View {
     #[must_use]
     pub fn cell(&self, target: &TargetHash) -> Option<Cell> {
         self.state.load().in_force(target)
+    }
+
+    /// Whether something is in force against any of these targets, by one state for all of them. Those of one
+    /// token together take little longer than the first of them alone, for they are looked up side by side.
+    #[must_use]
+    pub fn holds_any(&self, targets: &[TargetHash]) -> bool {
+        let state = self.state.load();
+        state.may_hold_any(targets.iter()) && targets.iter().any(|target| state.in_force(target).is_some())
     }
 
     /// Whether an issuer's key was killed, by its thumbprint or, for a symmetric secret, its name.
@@ -289,8 +298,8 @@ pub struct ViewContents {
     pub settings: Settings,
     /// The issuers, removed ones included.
     pub issuers: Vec<IssuerRecord>,
-    /// Every cell that the log has in force, in no particular order.
-    pub cells: Vec<HashedCell>,
+    /// Every cell that the log has in force.
+    pub cells: PackedCells,
     /// What its holder keeps besides. Nothing in a snapshot.
     pub kept: KeptContents,
     /// The second up to which cells were dropped on this holder's own wall clock. 0 in a snapshot

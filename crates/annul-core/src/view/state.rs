@@ -9,10 +9,11 @@ use super::ground::Ground;
 use super::kept::Kept;
 use super::{ApplyError, Halt, KeptContents, ViewContents, ViewLimits};
 use crate::algebra::Cell;
+use crate::packed::PackedCells;
 use crate::position::Position;
 use crate::record::{Entry, EpochStart, HashedCell, Record, RecordBody};
 use crate::settings::Settings;
-use crate::target::{HashKey, TargetHash, TargetKind};
+use crate::target::{HashKey, TargetHash};
 use crate::time::UnixSeconds;
 
 /// Everything a reader sees at once. Cloning shares all that is large.
@@ -42,8 +43,8 @@ pub(super) struct Ledgers {
 impl State {
     /// Whether something may be in force against one of these targets.
     #[inline]
-    pub(super) fn may_hold_any(&self, targets: &[(TargetKind, TargetHash)]) -> bool {
-        self.cells.may_hold_any(targets) || self.kept.may_hold_any(targets)
+    pub(super) fn may_hold_any<'t>(&self, targets: impl Iterator<Item = &'t TargetHash> + Clone) -> bool {
+        self.cells.may_hold_any(targets.clone()) || self.kept.may_hold_any(targets)
     }
 
     /// What is in force against a target, by the log and by what is kept besides.
@@ -125,9 +126,10 @@ impl State {
 
     /// The state that holds exactly `contents`, built aside, with this one's hash key.
     pub(super) fn of_contents(&self, contents: ViewContents, limits: &ViewLimits) -> Result<(Self, Ledgers), Halt> {
-        let (cells, ledger) = Cells::of(&contents.cells, |cells| limits.admit(cells.len(), cells.without_until()))?;
-        let (kept, kept_ledger) = Kept::of(&contents.kept, |kept| {
-            limits.admit(cells.len() + kept.len(), cells.without_until() + kept.without_until())
+        let (cells, ledger) =
+            Cells::of(contents.cells.iter(), |entries, without_until| limits.admit(entries, without_until))?;
+        let (kept, kept_ledger) = Kept::of(&contents.kept, |entries, without_until| {
+            limits.admit(cells.len() + entries, cells.without_until() + without_until)
         })?;
         let next = Self {
             position: Some(contents.position),
@@ -143,11 +145,12 @@ impl State {
     }
 
     pub(super) fn contents(&self) -> Option<ViewContents> {
+        let position = self.position?;
         Some(ViewContents {
-            position: self.position?,
+            position,
             settings: self.ground.settings()?.as_ref().clone(),
             issuers: self.ground.issuers().map(|issuer| issuer.record.clone()).collect(),
-            cells: self.cells.iter().collect(),
+            cells: PackedCells::of_ordered(position, || self.cells.iter()),
             kept: self.kept.contents(),
             forgotten: self.forgotten,
         })

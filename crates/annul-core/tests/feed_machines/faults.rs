@@ -8,6 +8,7 @@ use annul_core::feed::head::Head;
 use annul_core::feed::report::ReplicaState;
 use annul_core::feed::snapshot::{Snapshot, StoredState};
 use annul_core::feed::sse::SseEvent;
+use annul_core::packed::PackedCells;
 use annul_core::position::Position;
 use annul_core::record::{Chain, EpochKind, EpochStart, HashedCell};
 use annul_core::target::{HashKey, TargetKind};
@@ -76,7 +77,8 @@ fn another_history_in_the_same_epoch_halts_and_is_never_taken() {
 /// The snapshot that an authority would give away that had lost records and given their positions to others.
 fn of_another_history(bench: &Bench) -> Vec<u8> {
     let at = Position::new(1, bench.follower.position().unwrap().seq + 5);
-    Snapshot { at, chain: Chain([6; 32]), cells: Vec::new(), ..bench.authority.snapshot() }.to_bytes(&signer(7))
+    Snapshot { at, chain: Chain([6; 32]), cells: PackedCells::default(), ..bench.authority.snapshot() }
+        .to_bytes(&signer(7))
 }
 
 #[test]
@@ -122,7 +124,8 @@ fn i12_a_newer_epoch_is_taken_and_what_lies_above_its_fork_is_kept() {
     bench.give(Input::Introduced(introduction.to_json()));
     assert!(bench.follower.fault().is_some());
     let kept = bench.view.cell(&target(9)).unwrap();
-    let snapshot = Snapshot { at, chain, epochs: vec![start], cells: vec![lifted_one()], ..bench.authority.snapshot() };
+    let cells = PackedCells::of(at, vec![lifted_one()]);
+    let snapshot = Snapshot { at, chain, epochs: vec![start], cells, ..bench.authority.snapshot() };
     bench.give(Input::Snapshot(snapshot.to_bytes(&signer(7))));
     assert_eq!(bench.follower.position(), Some(at));
     assert_eq!(bench.follower.fault(), None);

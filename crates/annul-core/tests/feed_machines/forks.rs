@@ -223,7 +223,7 @@ impl Verifier {
 
 fn follower() -> (View, Follower) {
     let (view, writer) = View::new();
-    let config = FollowerConfig { persist_every: Duration::ZERO, ..config("one", 1) };
+    let config = FollowerConfig { persist_every: Some(Duration::ZERO), ..config("one", 1) };
     (view, Follower::new(config, writer))
 }
 

@@ -204,15 +204,13 @@ impl Follower {
     }
 
     pub(super) fn persist(&mut self, now: Moment, out: &mut Vec<Output>) {
+        let Some(every) = self.config.persist_every else { return };
         if !self.persist.dirty || now.mono < self.persist.due || self.position() < self.persist.position {
             return;
         }
         let Some(bytes) = self.stored_state().map(|state| state.to_bytes()) else { return };
-        self.persist = Persist {
-            dirty: false,
-            due: now.mono.plus(self.config.persist_every + self.cost_of_storing(now)),
-            position: self.position(),
-        };
+        self.persist =
+            Persist { dirty: false, due: now.mono.plus(every + self.cost_of_storing(now)), position: self.position() };
         out.push(Output::Persist(bytes));
     }
 
@@ -232,7 +230,7 @@ impl Follower {
         let errand = self.errand.in_air.or_else(|| self.next_errand().map(|(_, not_before)| not_before));
         let stream = self.stream_deadline().or_else(|| self.may_stream().map(|_| self.stream_backoff.not_before()));
         let report = self.reports.in_air.as_ref().map(|flight| flight.deadline).or_else(|| self.report_due(now.mono));
-        let persist = self.persist.dirty.then_some(self.persist.due);
+        let persist = self.config.persist_every.filter(|_| self.persist.dirty).map(|_| self.persist.due);
         [errand, stream, report, persist, Some(self.expire_at)].into_iter().flatten().min()
     }
 }

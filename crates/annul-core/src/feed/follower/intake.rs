@@ -8,7 +8,7 @@ use super::machine::{Flight, Follower, Place, Stream, Taken, Trusted, Use};
 use super::{Output, Source};
 use crate::feed::frame::Frame;
 use crate::feed::head::{FeedKey, Head, SignedHead};
-use crate::feed::log::FeedLog;
+use crate::feed::log::{FeedLog, LogPoint};
 use crate::feed::report::{Introduction, Report, ReportAnswer};
 use crate::feed::snapshot::{Snapshot, StoredState};
 use crate::feed::sse::SseEvent;
@@ -84,11 +84,13 @@ impl Follower {
         self.next_hash_key = (hash_key != introduction.hash_key).then(|| introduction.hash_key.clone());
         self.needs_snapshot |= self.next_hash_key.is_some();
         self.writer.set_hash_key(hash_key.clone());
-        self.trusted = Some(Trusted { feed_key: introduction.feed_key.clone(), hash_key, log: Some(head.log) });
+        let trusted = Trusted { feed_key: introduction.feed_key.clone(), hash_key, log: Some(head.log) };
+        // Mostly it is what was stored, which need not be stored again.
+        self.persist.dirty |= self.trusted.as_ref() != Some(&trusted);
+        self.trusted = Some(trusted);
         self.introduced = true;
         self.reports.soon = true;
         self.behind_log = true;
-        self.mark_dirty();
         match (&self.fault, self.place) {
             // The epoch this view knows has ended: its history may rightly be another one now.
             (Some(Fault::Diverged { .. }), Some(place)) if head.at.epoch > place.at.epoch => self.needs_snapshot = true,
@@ -128,14 +130,13 @@ impl Follower {
         let (key, log) = self.verifier()?;
         let snapshot = Snapshot::from_bytes(&body, &key, &log)?;
         if self.place.is_some() && !self.needs_snapshot {
-            self.serve_only(body, snapshot, now);
+            self.serve_only(body, point_of(&snapshot), now);
             return Ok(());
         }
         self.accept_place(&snapshot)?;
         let place = Place { at: snapshot.at, chain: snapshot.chain };
         let kept = self.writer.beyond(|at| snapshot.has(at));
-        // Of millions of cells a copy is made only where they are handed on.
-        let relayed = self.taken.is_some().then(|| snapshot.clone());
+        let point = point_of(&snapshot);
         let contents = ViewContents {
             position: snapshot.at,
             settings: snapshot.settings,
@@ -165,25 +166,23 @@ impl Follower {
         // Not a failure, but the next one needed soon after this one is to wait.
         self.snapshots.failed(LONGEST_BACKOFF, None, &mut self.draw, now.mono);
         self.applied(place.at, out);
-        if let Some(snapshot) = relayed {
-            self.hand_on(body, snapshot, Use::View);
-        }
+        self.hand_on(body, point, Use::View);
         Ok(())
     }
 
     /// A snapshot that the view does not need is for a relay's followers, if they wait for one. The view goes on by
     /// records, which show that they continue what it holds. A snapshot cannot: it is taken on the feed key's word,
     /// so only where the log has said that it no longer has the records.
-    fn serve_only(&mut self, body: Vec<u8>, snapshot: Snapshot, now: Moment) {
+    fn serve_only(&mut self, body: Vec<u8>, point: LogPoint, now: Moment) {
         if std::mem::take(&mut self.wants_to_serve) {
             self.snapshots.failed(LONGEST_BACKOFF, None, &mut self.draw, now.mono);
-            self.hand_on(body, snapshot, Use::Serve);
+            self.hand_on(body, point, Use::Serve);
         }
     }
 
-    fn hand_on(&mut self, bytes: Vec<u8>, snapshot: Snapshot, used_for: Use) {
+    fn hand_on(&mut self, bytes: Vec<u8>, point: LogPoint, used_for: Use) {
         if let Some(taken) = &mut self.taken {
-            taken.push(Taken::Snapshot { bytes, contents: Box::new(snapshot), used_for });
+            taken.push(Taken::Snapshot { bytes, point, used_for });
         }
     }
 
@@ -392,6 +391,15 @@ impl Follower {
         const TOO_EARLY: FeedError = FeedError::Malformed { what: "an answer before the introduction" };
         let trusted = self.trusted.as_ref().ok_or(TOO_EARLY)?;
         Ok((trusted.feed_key.clone(), trusted.log.clone().ok_or(TOO_EARLY)?))
+    }
+}
+
+fn point_of(snapshot: &Snapshot) -> LogPoint {
+    LogPoint {
+        at: snapshot.at,
+        chain: snapshot.chain,
+        revision: snapshot.settings.revision,
+        hash_key: snapshot.settings.hash_key.clone(),
     }
 }
 

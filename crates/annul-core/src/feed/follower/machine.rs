@@ -10,8 +10,9 @@ use super::{FollowerConfig, Input, Output, Request};
 use crate::feed::FeedError;
 use crate::feed::frame::VerifiedFrame;
 use crate::feed::head::FeedKey;
+use crate::feed::log::LogPoint;
 use crate::feed::report::{CanaryReport, ChildReport, Introduction, ReplicaState, Report, RouteCounts};
-use crate::feed::snapshot::{Snapshot, StoredState};
+use crate::feed::snapshot::StoredState;
 use crate::position::Position;
 use crate::record::Chain;
 use crate::target::HashKey;
@@ -48,6 +49,7 @@ pub struct Follower {
 }
 
 /// What is pinned: how the feed is verified, and how targets are hashed.
+#[derive(PartialEq, Eq)]
 pub(super) struct Trusted {
     pub(super) feed_key: FeedKey,
     /// What the view's cells were hashed with.
@@ -123,7 +125,7 @@ pub(in crate::feed) enum Use {
 /// What was verified, for a relay to pass on.
 pub(in crate::feed) enum Taken {
     Introduced(Introduction),
-    Snapshot { bytes: Vec<u8>, contents: Box<Snapshot>, used_for: Use },
+    Snapshot { bytes: Vec<u8>, point: LogPoint, used_for: Use },
     Frame(VerifiedFrame),
 }
 
@@ -284,8 +286,9 @@ impl Follower {
 
     fn start(&mut self, stored: Option<Vec<u8>>, out: &mut Vec<Output>) {
         self.started = true;
-        let restored =
-            stored.map_or(Ok(()), |bytes| StoredState::from_bytes(&bytes).and_then(|state| self.restore(state)));
+        // What was read is gone from memory before the view is built beside it.
+        let read = stored.map(|bytes| StoredState::from_bytes(&bytes));
+        let restored = read.map_or(Ok(()), |state| self.restore(state?));
         if let Err(reason) = restored {
             // A view that could not hold it has halted; it is as empty as before, and starts anew.
             self.writer.resume();

@@ -62,8 +62,8 @@ pub struct FollowerConfig {
     pub routes: RouteCounts,
     /// The version it reports.
     pub version: String,
-    /// How often, at most, the state is handed out to be stored.
-    pub persist_every: Duration,
+    /// How often, at most, the state is handed out to be stored; never, where nobody stores it.
+    pub persist_every: Option<Duration>,
     /// Fresh randomness at every start: nonces and jitter are drawn from it.
     pub seed: u64,
 }
@@ -83,7 +83,7 @@ impl FollowerConfig {
             audiences: Vec::new(),
             routes: RouteCounts::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            persist_every: Duration::from_secs(2),
+            persist_every: Some(Duration::from_secs(2)),
             seed,
         }
     }

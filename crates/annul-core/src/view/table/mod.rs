@@ -67,19 +67,17 @@ impl Table {
     /// The cell of a key.
     #[inline]
     pub(super) fn get(&self, key: Key) -> Option<Cell> {
-        let segment = self.segment(key);
+        if !self.directory.filters[key.segment()].may_hold(key) {
+            return None;
+        }
+        let segment = &self.directory.segments[key.segment()];
         segment.find(key).and_then(|word| self.directory.cell(segment, word))
     }
 
-    /// Every key with its kind and cell, in no particular order. Only the writer, while it writes
+    /// Every key with its kind and cell, in the order of keys. Only the writer, while it writes
     /// nothing, gets those of one position.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, TargetKind, Cell)> {
-        self.directory.segments.iter().flat_map(|segment| self.directory.cells(segment))
-    }
-
-    #[inline]
-    fn segment(&self, key: Key) -> &Segment {
-        &self.directory.segments[key.segment()]
+        self.directory.segments.iter().flat_map(|segment| self.directory.ordered(segment))
     }
 }
 
@@ -101,6 +99,13 @@ impl Directory {
 
     fn cells<'s>(&'s self, segment: &'s Segment) -> impl Iterator<Item = (Key, TargetKind, Cell)> + 's {
         segment.entries().filter_map(|(key, word)| Some((key, value::kind(word), self.cell(segment, word)?)))
+    }
+
+    /// Those of one segment lie nearly in order, each not far from where its key would have it.
+    fn ordered<'s>(&'s self, segment: &'s Segment) -> impl Iterator<Item = (Key, TargetKind, Cell)> + 's {
+        let mut entries: Vec<_> = segment.entries().collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        entries.into_iter().filter_map(|(key, word)| Some((key, value::kind(word), self.cell(segment, word)?)))
     }
 }
 

@@ -30,9 +30,9 @@ use crate::target::TargetHash;
 const SLOTS: usize = 8;
 const FILTER_WORDS_PER_BUCKET: usize = 2;
 
-/// A target's hash in two words. The first word is never 0, which marks an empty slot: of 2^128
+/// A target's hash in two words, in the order of hashes. The first word is never 0, which marks an empty slot: of 2^128
 /// hashes one in 2^64 is read as its neighbour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     first: u64,
     second: u64,
@@ -51,8 +51,8 @@ impl Key {
     #[must_use]
     pub(crate) fn target(self) -> TargetHash {
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.first.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.second.to_le_bytes());
+        bytes[..8].copy_from_slice(&self.first.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.second.to_be_bytes());
         TargetHash(bytes)
     }
 
@@ -66,7 +66,7 @@ impl Key {
 
 #[inline]
 fn word(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Eight slots. Aligned so that the first halves of their keys share one cache line.

@@ -16,10 +16,12 @@
 //! names; it stands in the header, beside their number. What is alike between neighbours, or between a cell and the whole, is
 //! thereby not written: hashes are random, so little more can be saved.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::algebra::{Cell, TimeCutoff, Until};
-use crate::feed::FeedError;
 use crate::position::Position;
 use crate::record::HashedCell;
 use crate::target::{TargetHash, TargetKind};
@@ -32,54 +34,152 @@ const TIME: u8 = 0x40;
 const UNTIL: u8 = 0x80;
 
 /// Bytes of the shortest cell: tag, hash and one position. It bounds what a count can make a reader
-/// reserve.
+/// believe.
 const SHORTEST: usize = 1 + 1 + 8 + 1;
 /// Bytes of the longest varint.
 const LONGEST_VARINT: usize = 10;
+/// The bit of each of eight bytes that is clear in the last byte of a varint.
+const STOPS: u64 = 0x8080_8080_8080_8080;
+
+/// Cells in the order of their hashes, each hash once and each with something in force, in about a sixth of the
+/// memory that they take one by one. Whoever holds one can read all of them: bytes that can't be read make none.
+#[derive(Clone, Default)]
+pub struct PackedCells {
+    packing: Packing,
+    /// What positions are counted back from.
+    at: Position,
+    bytes: Vec<u8>,
+}
+
+impl PackedCells {
+    /// Packs cells for a snapshot at `at`. Of several about one target the last one counts, and one with nothing
+    /// in force is left out: there is nothing to say of it.
+    #[must_use]
+    pub fn of(at: Position, mut cells: Vec<HashedCell>) -> Self {
+        cells.reverse();
+        cells.sort_by_key(|hashed| hashed.target);
+        cells.dedup_by_key(|hashed| hashed.target);
+        Self::of_ordered(at, || cells.iter().copied())
+    }
+
+    /// Packs what comes in the order of hashes, each once. It is read twice.
+    pub(crate) fn of_ordered<I: Iterator<Item = HashedCell>>(at: Position, cells: impl Fn() -> I) -> Self {
+        let in_force = || cells().filter_map(|hashed| Some((hashed, hashed.cell?)));
+        let mut packing = Packing { cells: 0, base: UnixSeconds(u64::MAX) };
+        for (_, cell) in in_force() {
+            packing.cells += 1;
+            packing.base = [time(&cell), until(&cell)].into_iter().flatten().fold(packing.base, Ord::min);
+        }
+        if packing.base == UnixSeconds(u64::MAX) {
+            packing.base = UnixSeconds(0);
+        }
+        let bytes = Vec::with_capacity(packing.cells as usize * 2 * SHORTEST);
+        let mut packed = Packed { bytes, at, base: packing.base, last: 0 };
+        in_force().for_each(|(hashed, cell)| packed.push(hashed.target, hashed.kind, &cell));
+        Self { packing, at, bytes: packed.bytes }
+    }
+
+    /// Reads the cells that come first in `bytes`, as they are packed in the snapshot of `at`, and says what
+    /// stands behind them; `None` for anything that is not written this way.
+    pub(crate) fn read(packing: Packing, at: Position, bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let mut unpacked = Unpacked::of(packing, at, bytes);
+        for _ in 0..packing.cells {
+            unpacked.read()?;
+        }
+        let rest = unpacked.rest;
+        let (packed, _) = bytes.split_at_checked(bytes.len() - rest.len())?;
+        Some((Self { packing, at, bytes: packed.to_vec() }, rest))
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // Each of them stands in the bytes.
+        self.packing.cells as usize
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packing.cells == 0
+    }
+
+    /// Every cell, in the order of their hashes.
+    #[must_use]
+    pub fn iter(&self) -> PackedIter<'_> {
+        PackedIter { left: self.len(), unpacked: Unpacked::of(self.packing, self.at, &self.bytes) }
+    }
+
+    /// The same cells as they stand in a snapshot at `at`.
+    pub(crate) fn counted_from(&self, at: Position) -> Cow<'_, Self> {
+        if self.at == at { Cow::Borrowed(self) } else { Cow::Owned(Self::of_ordered(at, || self.iter())) }
+    }
+
+    /// What has to stand before the bytes, for them to be read.
+    pub(crate) const fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    /// The cells.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl PartialEq for PackedCells {
+    /// Whether they are the same cells, from wherever their positions are counted.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for PackedCells {}
+
+impl fmt::Debug for PackedCells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl<'c> IntoIterator for &'c PackedCells {
+    type Item = HashedCell;
+    type IntoIter = PackedIter<'c>;
+
+    fn into_iter(self) -> PackedIter<'c> {
+        self.iter()
+    }
+}
+
+/// The cells of [`PackedCells`], one after the other.
+#[derive(Clone)]
+pub struct PackedIter<'c> {
+    left: usize,
+    unpacked: Unpacked<'c>,
+}
+
+impl Iterator for PackedIter<'_> {
+    type Item = HashedCell;
+
+    #[inline]
+    fn next(&mut self) -> Option<HashedCell> {
+        self.left = self.left.checked_sub(1)?;
+        self.unpacked.read()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for PackedIter<'_> {}
 
 /// How cells are packed, as it stands in the header before them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Packing {
+pub(crate) struct Packing {
     /// How many they are.
     cells: u64,
     /// The earliest second that any of them names.
     base: UnixSeconds,
-}
-
-impl Packing {
-    /// How these cells are packed. One with nothing in force is left out: there is nothing to say of it.
-    pub(super) fn of(cells: &[HashedCell]) -> Self {
-        let in_force = || cells.iter().filter_map(|hashed| hashed.cell);
-        let seconds = in_force().flat_map(|cell| [time(&cell), until(&cell)]);
-        Self { cells: in_force().count() as u64, base: seconds.flatten().min().unwrap_or_default() }
-    }
-
-    /// The bytes of the cells that this is the packing of, in the snapshot of `at`.
-    pub(super) fn pack(self, at: Position, cells: &[HashedCell]) -> Vec<u8> {
-        let mut order: Vec<(&HashedCell, &Cell)> =
-            cells.iter().filter_map(|hashed| Some((hashed, hashed.cell.as_ref()?))).collect();
-        order.sort_unstable_by_key(|(hashed, _)| hashed.target);
-        let bytes = Vec::with_capacity(order.len() * 2 * SHORTEST);
-        let mut packed = Packed { bytes, at, base: self.base, last: 0 };
-        for (hashed, cell) in order {
-            packed.push(hashed.target, hashed.kind, cell);
-        }
-        packed.bytes
-    }
-
-    /// Reads the cells, in the order of their hashes, and says what stands behind them.
-    ///
-    /// # Errors
-    /// [`FeedError::Contents`] for anything that [`pack`](Self::pack) does not write.
-    pub(super) fn unpack(self, at: Position, bytes: &[u8]) -> Result<(Vec<HashedCell>, &[u8]), FeedError> {
-        let count = usize::try_from(self.cells).map_err(|_| FeedError::Contents)?;
-        let mut cells = Vec::with_capacity(count.min(bytes.len() / SHORTEST));
-        let mut unpacked = Unpacked { rest: bytes, at, base: self.base, last: None };
-        for _ in 0..count {
-            cells.push(unpacked.next().ok_or(FeedError::Contents)?);
-        }
-        Ok((cells, unpacked.rest))
-    }
 }
 
 fn time(cell: &Cell) -> Option<UnixSeconds> {
@@ -157,6 +257,7 @@ impl Packed {
     }
 }
 
+#[derive(Clone)]
 struct Unpacked<'b> {
     rest: &'b [u8],
     at: Position,
@@ -164,8 +265,14 @@ struct Unpacked<'b> {
     last: Option<(u64, u64)>,
 }
 
-impl Unpacked<'_> {
-    fn next(&mut self) -> Option<HashedCell> {
+impl<'b> Unpacked<'b> {
+    const fn of(packing: Packing, at: Position, bytes: &'b [u8]) -> Self {
+        Self { rest: bytes, at, base: packing.base, last: None }
+    }
+
+    /// The next cell; `None` for what no cell is packed as.
+    #[inline]
+    fn read(&mut self) -> Option<HashedCell> {
         let tag = self.byte()?;
         let kind = TargetKind::of_tag(tag & KIND)?;
         let target = self.hash()?;
@@ -208,7 +315,29 @@ impl Unpacked<'_> {
         self.base.0.checked_add(self.varint()?).map(UnixSeconds)
     }
 
+    #[inline]
     fn varint(&mut self) -> Option<u64> {
+        match self.rest.first_chunk() {
+            Some(bytes) if !u64::from_le_bytes(*bytes) & STOPS != 0 => self.short_varint(u64::from_le_bytes(*bytes)),
+            _ => self.long_varint(),
+        }
+    }
+
+    /// A varint that ends in `word`, the next eight bytes: all of its bytes at once, for nearly all are such.
+    #[inline]
+    fn short_varint(&mut self, word: u64) -> Option<u64> {
+        let length = (!word & STOPS).trailing_zeros() / 8 + 1;
+        let septets = word << (64 - 8 * length) >> (64 - 8 * length) & !STOPS;
+        let pairs = septets & 0x007f_007f_007f_007f | (septets & 0x7f00_7f00_7f00_7f00) >> 1;
+        let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+        let value = fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4;
+        self.rest = self.rest.get(length as usize..)?;
+        // A last byte of nothing but zeros would be a second way to write the same.
+        (length == 1 || septets >> (8 * (length - 1)) != 0).then_some(value)
+    }
+
+    /// A varint of any length, byte by byte.
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         for index in 0..LONGEST_VARINT {
             let byte = self.byte()?;
@@ -219,7 +348,6 @@ impl Unpacked<'_> {
             }
             value |= shifted;
             if byte & 0x80 == 0 {
-                // A last byte of nothing but zeros would be a second way to write the same.
                 return (byte != 0 || index == 0).then_some(value);
             }
         }
@@ -285,19 +413,28 @@ mod tests {
             if reverse {
                 given.reverse();
             }
-            let packing = Packing::of(&given);
-            let bytes = [packing.pack(at, &given), b"behind".to_vec()].concat();
-            prop_assert_eq!(packing.unpack(at, &bytes).unwrap(), (cells, &b"behind"[..]));
+            let packed = PackedCells::of(at, given);
+            let bytes = [packed.bytes(), b"behind"].concat();
+            let (read, behind) = PackedCells::read(packed.packing(), at, &bytes).unwrap();
+            prop_assert_eq!(behind, b"behind");
+            prop_assert_eq!(read.iter().collect::<Vec<_>>(), cells);
+            prop_assert_eq!(read.iter().len(), packed.len());
         }
 
         #[test]
         fn i15_bytes_read_in_one_way_only(bytes in proptest::collection::vec(any::<u8>(), 0..120), at in position()) {
             for cells in 0..8 {
-                let packing = Packing { cells, base: UnixSeconds(0) };
-                if let Ok((cells, _)) = packing.unpack(at, &bytes) {
-                    prop_assert_eq!(packing.unpack(at, &packing.pack(at, &cells)).unwrap().0, cells);
+                if let Some((cells, behind)) = PackedCells::read(packing(cells), at, &bytes) {
+                    prop_assert_eq!([cells.bytes(), behind].concat(), &bytes[..]);
+                    prop_assert_eq!(&PackedCells::of(at, cells.iter().collect()), &cells);
                 }
             }
+        }
+
+        #[test]
+        fn the_same_cells_are_counted_from_any_position(cells in cells(), at in position(), other in position()) {
+            let packed = PackedCells::of(at, cells);
+            prop_assert_eq!(&*packed.counted_from(other), &packed);
         }
     }
 
@@ -312,20 +449,46 @@ mod tests {
         Packing { cells, base: UnixSeconds(0) }
     }
 
+    fn read(cells: u64, bytes: &[u8]) -> Option<PackedCells> {
+        PackedCells::read(packing(cells), AT, bytes).map(|(cells, _)| cells)
+    }
+
+    #[test]
+    fn a_varint_reads_alike_in_the_midst_and_at_the_end() {
+        for value in (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, u64::MAX >> bit]) {
+            let mut packed = Packed { bytes: Vec::new(), at: AT, base: UnixSeconds(0), last: 0 };
+            packed.varint(value);
+            for behind in [0, 16] {
+                let bytes = [&packed.bytes[..], &[0x80; 16][..behind]].concat();
+                let mut unpacked = Unpacked::of(packing(0), AT, &bytes);
+                assert_eq!((unpacked.varint(), unpacked.rest.len()), (Some(value), behind), "{value:#x}");
+            }
+        }
+    }
+
     #[test]
     fn one_cell_takes_the_bytes_that_are_written_down() {
-        assert_eq!(packing(1).pack(AT, &[golden(0)]), [0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 18]);
+        let one = PackedCells::of(AT, vec![golden(0)]);
+        assert_eq!((one.packing(), one.bytes()), (packing(1), &[0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 18][..]));
+    }
+
+    #[test]
+    fn of_several_cells_about_one_target_the_last_counts() {
+        let gone = |cell: HashedCell| HashedCell { cell: None, ..cell };
+        let later = HashedCell { target: golden(1).target, ..golden(2) };
+        let cells = PackedCells::of(AT, vec![golden(3), golden(1), gone(golden(3)), later]);
+        assert_eq!(cells.iter().collect::<Vec<_>>(), [later]);
     }
 
     #[test]
     fn i15_wrong_counts_orders_and_spellings_are_refused() {
-        let two = packing(2).pack(AT, &[golden(1), golden(2)]);
-        assert_eq!(packing(2).unpack(AT, &two).unwrap().0.len(), 2);
+        let two = PackedCells::of(AT, vec![golden(1), golden(2)]);
+        assert_eq!(read(2, two.bytes()).unwrap().len(), 2);
         for count in [3, u64::MAX] {
-            assert_eq!(packing(count).unpack(AT, &two), Err(FeedError::Contents), "{count} cells");
+            assert_eq!(read(count, two.bytes()), None, "{count} cells");
         }
-        let one = packing(1).pack(AT, &[golden(0)]);
-        assert_eq!(packing(2).unpack(AT, &[&one[..], &one[..]].concat()), Err(FeedError::Contents), "a hash twice");
+        let one = PackedCells::of(AT, vec![golden(0)]);
+        assert_eq!(read(2, &[one.bytes(), one.bytes()].concat()), None, "a hash twice");
         let cases: [(&str, &[u8]); 6] = [
             ("no kind", &[0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 18]),
             ("an unknown kind", &[0x2f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 18]),
@@ -338,7 +501,7 @@ mod tests {
             ),
         ];
         for (what, bytes) in cases {
-            assert_eq!(packing(1).unpack(AT, bytes), Err(FeedError::Contents), "{what}");
+            assert_eq!(read(1, bytes), None, "{what}");
         }
     }
 }
