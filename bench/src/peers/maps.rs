@@ -38,6 +38,10 @@ pub trait Map: Sync {
     fn insert(&self, key: Key, value: Value);
     /// The until of an entry.
     fn get(&self, key: &Key) -> Option<u64>;
+    /// Whether there is an entry for any of these keys, in the way that is quickest for all of them.
+    fn holds_any(&self, keys: &[Key]) -> bool {
+        keys.iter().any(|key| self.get(key).is_some())
+    }
 }
 
 /// All of them, empty, with room for `count` entries.
@@ -65,6 +69,11 @@ impl Map for papaya::HashMap<Key, Value, Ready> {
 
     fn get(&self, key: &Key) -> Option<u64> {
         self.pin().get(key).map(|value| value.1)
+    }
+
+    fn holds_any(&self, keys: &[Key]) -> bool {
+        let pinned = self.pin();
+        keys.iter().any(|key| pinned.get(key).is_some())
     }
 }
 
@@ -107,5 +116,10 @@ impl Map for RwLock<hashbrown::HashMap<Key, Value, Ready>> {
 
     fn get(&self, key: &Key) -> Option<u64> {
         self.read().get(key).map(|value| value.1)
+    }
+
+    fn holds_any(&self, keys: &[Key]) -> bool {
+        let read = self.read();
+        keys.iter().any(|key| read.contains_key(key))
     }
 }

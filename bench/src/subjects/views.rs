@@ -1,4 +1,5 @@
-//! One probe of the view, beside the best general concurrent maps, with two readers.
+//! Probes of the view, beside the best general concurrent maps, with two readers: one at a time, and eight
+//! together, which is how a token is checked.
 
 use std::hint::black_box;
 use std::thread;
@@ -14,6 +15,8 @@ use crate::world::view::{SEED, holding};
 
 /// Readers, one per core.
 const READERS: usize = 2;
+/// Probes made together: the targets of a session's token.
+const TOGETHER: usize = 8;
 /// Entries drawn for hits: every n-th.
 const EVERY: usize = 10;
 
@@ -42,6 +45,9 @@ pub(super) fn measure(form: Form) -> Result<Sheet> {
     let in_view = |key: &maps::Key| view.cell(&TargetHash(*key)).is_some();
     let mut contestants = vec![
         Contestant::new("view, miss", Unit::CpuNanos, || misses(probes, in_view)),
+        Contestant::new("view, miss, eight at once", Unit::CpuNanos, || {
+            misses_together(probes, |keys| view.holds_any(&keys.map(TargetHash)))
+        }),
         Contestant::new("view, hit", Unit::CpuNanos, || hits(&present, probes, in_view)),
     ];
     for map in &maps {
@@ -49,6 +55,9 @@ pub(super) fn measure(form: Form) -> Result<Sheet> {
         let found = move |key: &maps::Key| map.get(key).is_some();
         contestants
             .push(Contestant::new(format!("{}, miss", map.name()), Unit::CpuNanos, move || misses(probes, found)));
+        contestants.push(Contestant::new(format!("{}, miss, eight at once", map.name()), Unit::CpuNanos, move || {
+            misses_together(probes, move |keys| map.holds_any(keys))
+        }));
         let present = &present;
         let hit = move || hits(present, probes, found);
         contestants.push(Contestant::new(format!("{}, hit", map.name()), Unit::CpuNanos, hit));
@@ -65,6 +74,22 @@ fn misses(probes: usize, found: impl Fn(&maps::Key) -> bool + Copy + Send + Sync
         let nanos = clock::cpu_nanos_each(probes, || {
             for _ in 0..probes {
                 hits += usize::from(black_box(found(black_box(&random.hash()))));
+            }
+        });
+        ensure!(hits == 0, "{hits} probes found what is not there");
+        Ok(nanos)
+    })
+}
+
+/// The same where each answer is about several keys; still for one of them.
+fn misses_together(probes: usize, found: impl Fn(&[maps::Key; TOGETHER]) -> bool + Copy + Send + Sync) -> Result<f64> {
+    readers(|reader| {
+        let mut random = Random(SEED + 200 + reader as u64);
+        let mut hits = 0;
+        let nanos = clock::cpu_nanos_each(probes, || {
+            for _ in 0..probes / TOGETHER {
+                let keys = std::array::from_fn(|_| random.hash());
+                hits += usize::from(black_box(found(black_box(&keys))));
             }
         });
         ensure!(hits == 0, "{hits} probes found what is not there");

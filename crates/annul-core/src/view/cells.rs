@@ -216,7 +216,7 @@ impl<'c> Batch<'c> {
 
 impl Cells {
     /// Cells that nobody has seen yet, and the ledger that belongs to them. Listed in the order of hashes they
-    /// are written to memory from front to back, several times as fast as at random. `within` is asked of so many cells, of which so many without until, first
+    /// are written to memory from front to back. `within` is asked of so many cells, of which so many without until, first
     /// of their number, before any memory is taken for them.
     pub(super) fn of(
         listed: impl ExactSizeIterator<Item = HashedCell>,
@@ -226,11 +226,9 @@ impl Cells {
         let (mut cells, mut ledger) = (Self::default(), Ledger::default());
         let mut draft = Draft::with_room(listed.len());
         for hashed in listed {
-            let key = Key::of(&hashed.target);
-            let before = draft.get(key);
+            let before = draft.exchange(Key::of(&hashed.target), hashed.kind, hashed.cell.as_ref());
             ledger.moved(&mut cells.counts, before.as_ref(), hashed.cell.as_ref());
             within(cells.len(), cells.without_until())?;
-            draft.replace(key, hashed.kind, hashed.cell.as_ref(), |_| true);
         }
         cells.table = draft.finish();
         Ok((cells, ledger))

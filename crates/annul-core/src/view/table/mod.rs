@@ -131,9 +131,20 @@ impl Draft {
         Self { table: Table { directory: Arc::new(directory) }, renewed: [true; SEGMENTS] }
     }
 
-    /// The cell of a key, as far as it was made.
-    pub(super) fn get(&self, key: Key) -> Option<Cell> {
-        self.table.get(key)
+    /// Makes `cell`, or nothing, all that is in force against a key, in a table that is only being filled; what
+    /// was before. A key that is not there yet, as nearly all are, is looked for once.
+    pub(super) fn exchange(&mut self, key: Key, kind: TargetKind, cell: Option<&Cell>) -> Option<Cell> {
+        let segment = self.segment(key.segment());
+        if let Some(cell) = cell
+            && segment.locate(key).is_none()
+            && let Ok(word) = self.table.directory.word(segment, kind, cell)
+            && segment.insert(key, word).is_ok()
+        {
+            return None;
+        }
+        let before = self.table.get(key);
+        self.replace(key, kind, cell, |_| true);
+        before
     }
 
     /// The table, to be put into the next state.
