@@ -111,7 +111,7 @@ fn a_halted_view_vouches_for_nothing_and_still_refuses() {
     writer.halt(Halt::BadFeed);
     writer.halt(Halt::Diverged);
     let checked = view.check(token.clone(), MOMENT);
-    assert_eq!(checked.verdict(), &Verdict::Indeterminate(Cause::Halted(Halt::BadFeed)), "the first reason stays");
+    assert_eq!(checked.verdict(), Verdict::Indeterminate(Cause::Halted(Halt::BadFeed)), "the first reason stays");
     assert_eq!(denial(CLOSED.decide(checked.clone(), MOMENT)).status(), 503);
     let open = CLOSED.on_stale(OnStale::Open { max_age: MINUTE });
     assert!(matches!(open.decide(checked.clone(), MOMENT), Decision::Allow(_)));
@@ -130,7 +130,7 @@ fn i16_a_clock_set_forth_and_back_revives_nothing() {
     let snapshot = writer.contents().unwrap();
     writer.expire(MOMENT.wall.plus(1_000_000));
     let checked = view.check(token.clone(), MOMENT);
-    assert_eq!(checked.verdict(), &Verdict::Indeterminate(Cause::ClockStepped), "its entry was forgotten too early");
+    assert_eq!(checked.verdict(), Verdict::Indeterminate(Cause::ClockStepped), "its entry was forgotten too early");
     let open = CLOSED.on_stale(OnStale::Open { max_age: MINUTE });
     assert_eq!(denial(open.decide(checked, MOMENT)).status(), 503);
     assert!(writer.contents().unwrap().forgotten > MOMENT.wall, "what is persisted says so too");
@@ -150,7 +150,7 @@ fn without_the_hash_key_of_the_settings_nothing_is_judged() {
     let (view, mut writer, token) = good();
     writer.set_hash_key(HashKey::from_bytes([1; 32]));
     let checked = view.check(token, MOMENT);
-    assert_eq!(checked.verdict(), &Verdict::Indeterminate(Cause::SettingsUnknown));
+    assert_eq!(checked.verdict(), Verdict::Indeterminate(Cause::SettingsUnknown));
     assert_eq!(denial(CLOSED.decide(checked, MOMENT)).status(), 503);
 }
 

@@ -3,13 +3,28 @@
 //! The view's age is measured on a clock that never steps and that counts suspended time: a laptop
 //! or a frozen container that wakes up after an hour must find its view an hour old.
 
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annul_core::time::{Moment, Monotonic, UnixSeconds};
 
-/// Both clocks, now.
+thread_local! {
+    /// The millisecond of the monotonic clock in which this thread last read the wall clock, and what it read.
+    static WALL: Cell<((u64, u32), UnixSeconds)> = const { Cell::new(((u64::MAX, 0), UnixSeconds(0))) };
+}
+
+/// Both clocks, now. To read one takes a good part of what a token seen before takes in all. Of the wall
+/// clock only seconds are wanted, so a thread reads it once in a millisecond.
 pub(crate) fn now() -> Moment {
-    Moment { wall: wall(), mono: monotonic() }
+    let mono = monotonic();
+    let millisecond = (mono.0.as_secs(), mono.0.subsec_millis());
+    let (read_in, read) = WALL.get();
+    if read_in == millisecond {
+        return Moment { wall: read, mono };
+    }
+    let wall = wall();
+    WALL.set((millisecond, wall));
+    Moment { wall, mono }
 }
 
 fn wall() -> UnixSeconds {

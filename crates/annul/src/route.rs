@@ -17,6 +17,7 @@ use annul_core::policy::{
 use annul_core::time::Moment;
 use annul_core::token::Introspectable;
 use annul_core::token::opaque::is_reference;
+use annul_core::view::CheckedToken;
 use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
 
 use crate::ask::{Asking, Question};
@@ -69,8 +70,8 @@ impl Route {
     /// [`check`](Self::check) for a token that came with something to show whose it is.
     pub fn check_presented(&self, presented: &Presented<'_>) -> Outcome {
         let (token, moment) = (presented.token(), clock::now());
-        let (decision, shown) = match self.verifier.verify(token, moment.wall) {
-            Ok(verified) => self.decide_here(verified, presented, moment),
+        let (decision, shown) = match self.verifier.check(token, moment) {
+            Ok(checked) => self.decide_here(checked, presented, moment),
             Err(error) => match self.beyond_this_process(token, &error, moment) {
                 Some(Ok(introspectable)) => {
                     metrics::asked_about();
@@ -109,8 +110,8 @@ impl Route {
 
     /// What this process makes of a token that it verified, and the proof to spend when it has to be asked
     /// about and is good.
-    fn decide_here(&self, token: VerifiedToken, presented: &Presented<'_>, moment: Moment) -> (Decision, Shown) {
-        let checked = self.verifier.view().check(token, moment);
+    #[inline]
+    fn decide_here(&self, checked: CheckedToken, presented: &Presented<'_>, moment: Moment) -> (Decision, Shown) {
         if let Some(position) = checked.ahead() {
             self.verifier.token_ahead(position, moment.mono);
         }
@@ -120,6 +121,7 @@ impl Route {
     }
 
     /// `decision`, unless it is in the token's favour and the sender is not the one it is bound to.
+    #[inline]
     fn decide_on_sender(
         &self,
         decision: Decision,
@@ -170,7 +172,8 @@ impl Route {
             About::Verified(unsettled, _) if unsettled.gains_by_restamp() => Question::Restamp(token.into()),
             About::Verified(..) | About::Introspectable(_) => Question::Verdict(token.into()),
         };
-        AskFuture { asking: self.verifier.asks().ask(question), about: Some(about), route: self.clone() }
+        let asking = self.verifier.asks().ask(question);
+        AskFuture(Box::new(Asked { asking, about: Some(about), route: self.clone() }))
     }
 }
 
@@ -183,8 +186,12 @@ fn issuer_of(token: &str, error: &TokenError) -> String {
 }
 
 /// The authority's answer on its way, and the decision it makes.
+///
+/// Kept apart from the [`Outcome`], which is moved for each request and is small without it.
 #[must_use = "nothing is decided until it is awaited"]
-pub struct AskFuture {
+pub struct AskFuture(Box<Asked>);
+
+struct Asked {
     asking: Asking,
     about: Option<About>,
     route: Route,
@@ -198,7 +205,7 @@ enum About {
     Introspectable(Box<(Introspectable, Presentation)>),
 }
 
-impl AskFuture {
+impl Asked {
     /// Decides by the answer, and for whom the token is bound to.
     fn settle(&self, about: About, answer: Answer) -> Decision {
         let senders = self.route.verifier.senders();
@@ -281,9 +288,10 @@ impl Future for AskFuture {
     type Output = Decision;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
-        let answer = ready!(Pin::new(&mut self.asking).poll(context));
-        let about = self.about.take().expect("a future is not polled after it was ready");
-        let decision = self.route.verifier.last_word(self.settle(about, answer));
+        let asked = &mut *self.0;
+        let answer = ready!(Pin::new(&mut asked.asking).poll(context));
+        let about = asked.about.take().expect("a future is not polled after it was ready");
+        let decision = asked.route.verifier.last_word(asked.settle(about, answer));
         count(&decision);
         Poll::Ready(decision)
     }

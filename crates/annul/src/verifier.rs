@@ -14,7 +14,7 @@ use annul_core::time::{Moment, Monotonic, UnixSeconds};
 use annul_core::token::{FactsCache, Introspectable};
 use annul_core::trust::Trust;
 use annul_core::verdict::Verdict;
-use annul_core::view::View;
+use annul_core::view::{CheckedToken, Look, View};
 use annul_core::{TokenError, VerifiedToken};
 use arc_swap::ArcSwapOption;
 use serde::Serialize;
@@ -156,6 +156,11 @@ impl Verifier {
         self.inner.shared.verify(token, now)
     }
 
+    /// The same, and what the view says of it.
+    pub(crate) fn check(&self, token: &str, moment: Moment) -> Result<CheckedToken, TokenError> {
+        self.inner.shared.check(token, moment)
+    }
+
     /// What to ask about a token that only the authority can verify.
     pub(crate) fn introspectable(&self, token: &str, now: UnixSeconds) -> Result<Introspectable, TokenError> {
         self.inner.shared.trust.introspectable(self.view(), token, now)
@@ -181,6 +186,7 @@ impl Verifier {
         removed.then_some(DenyReason::TokenRefused(TokenError::IssuerMismatch))
     }
 
+    #[inline]
     pub(crate) fn last_word(&self, decision: Decision) -> Decision {
         decision.unless_refused(|token| !self.application_refuses(token))
     }
@@ -216,27 +222,44 @@ impl fmt::Debug for Verifier {
 
 impl Shared {
     fn verify(&self, token: &str, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
-        let ground = self.view.ground_number();
-        let stands = |known: &VerifiedToken| known.stands_on(&self.view.ground());
-        if let Some(known) = self.facts.find(token, ground, now, stands) {
-            metrics::cache_hit();
-            return Ok(known);
+        let look = self.view.look();
+        let stands = |known: &VerifiedToken| known.stands_on(look.ground());
+        match self.facts.find(token, look.ground_number(), now, stands) {
+            Some(known) => {
+                metrics::cache_hit();
+                Ok(known)
+            }
+            None => self.verify_anew(token, &look, now),
         }
+    }
+
+    /// Facts, and what the view says: of a known token both by one look at it. While a signature is verified
+    /// the view moves on, so of another token the verdict is by a second one.
+    fn check(&self, token: &str, moment: Moment) -> Result<CheckedToken, TokenError> {
+        let look = self.view.look();
+        match look.check_known(&self.facts, token, moment) {
+            Some(checked) => {
+                metrics::cache_hit();
+                Ok(checked)
+            }
+            None => Ok(self.view.check(self.verify_anew(token, &look, moment.wall)?, moment)),
+        }
+    }
+
+    fn verify_anew(&self, token: &str, look: &Look, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
         metrics::cache_miss();
         let verified = self.trust.verify(&self.view, token, now)?;
-        self.facts.keep(&verified, ground, now);
+        self.facts.keep(&verified, look.ground_number(), now);
         Ok(verified)
     }
 
     /// What the ordinary path says of a canary: the same verification, the same view.
     pub(crate) fn judge_canary(&self, token: &str, moment: Moment) -> CanaryVerdict {
-        match self.verify(token, moment.wall) {
+        match self.check(token, moment).as_ref().map(CheckedToken::verdict) {
             Err(_) => CanaryVerdict::Refused,
-            Ok(verified) => match self.view.check(verified, moment).verdict() {
-                Verdict::Active { .. } => CanaryVerdict::Active,
-                Verdict::Revoked(_) => CanaryVerdict::Revoked,
-                Verdict::Indeterminate(_) => CanaryVerdict::Indeterminate,
-            },
+            Ok(Verdict::Active { .. }) => CanaryVerdict::Active,
+            Ok(Verdict::Revoked(_)) => CanaryVerdict::Revoked,
+            Ok(Verdict::Indeterminate(_)) => CanaryVerdict::Indeterminate,
         }
     }
 

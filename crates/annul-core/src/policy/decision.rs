@@ -27,6 +27,7 @@ pub enum Decision {
 impl Decision {
     /// Lets the application have the last word on what is allowed. It can only refuse: a denial
     /// stays one. What is still to be asked passes through; apply this again to what it settles to.
+    #[inline]
     pub fn unless_refused(self, accepts: impl FnOnce(&VerifiedToken) -> bool) -> Self {
         match self {
             Self::Allow(authorized) if !accepts(authorized.token()) => Self::Deny(authorized.refuse()),
@@ -136,8 +137,13 @@ impl Authorized {
 }
 
 /// A token about which the authority must be asked before anything is decided.
+///
+/// Kept apart from the decision, which is moved several times for each request and is small without it.
 #[derive(Clone, Debug)]
-pub struct Unsettled {
+pub struct Unsettled(Box<Question>);
+
+#[derive(Clone, Debug)]
+struct Question {
     token: VerifiedToken,
     policy: Policy,
     gain: Gain,
@@ -183,29 +189,29 @@ impl Answer {
 }
 
 impl Unsettled {
-    pub(super) const fn about(token: VerifiedToken, policy: Policy, gain: Gain) -> Self {
-        Self { token, policy, gain }
+    pub(super) fn about(token: VerifiedToken, policy: Policy, gain: Gain) -> Self {
+        Self(Box::new(Question { token, policy, gain }))
     }
 
     /// The token to ask about. It is verified, and not yet allowed anything.
     #[must_use]
-    pub const fn token(&self) -> &VerifiedToken {
-        &self.token
+    pub fn token(&self) -> &VerifiedToken {
+        &self.0.token
     }
 
     /// Whether a re-stamped token would spare the next request its question.
     #[must_use]
-    pub const fn gains_by_restamp(&self) -> bool {
-        matches!(self.gain, Gain::Restamp)
+    pub fn gains_by_restamp(&self) -> bool {
+        matches!(self.0.gain, Gain::Restamp)
     }
 
     /// Decides by the authority's answer. No answer closes the route.
     pub fn settle(self, answer: Answer) -> Decision {
         if let Some(reason) = answer.refusal() {
-            return Decision::Deny(self.policy.denial(reason));
+            return Decision::Deny(self.0.policy.denial(reason));
         }
         let restamped = if let Answer::Active(vouched) = answer { vouched.restamped } else { None };
-        Decision::Allow(Authorized { restamped, ..Authorized::on(self.token, Basis::Answered) })
+        Decision::Allow(Authorized { restamped, ..Authorized::on(self.0.token, Basis::Answered) })
     }
 }
 

@@ -200,20 +200,21 @@ impl Policy {
     }
 
     /// Decides on a checked token. What must still be asked comes back as [`Decision::Ask`].
+    #[inline]
     pub fn decide(&self, checked: CheckedToken, moment: Moment) -> Decision {
         let findings = checked.findings();
         let token_age = self.passes_over(checked.token(), moment.wall);
-        if let Some(refusal) = findings.refusal.filter(|refusal| token_age.sees(refusal)) {
+        if let Some(refusal) = findings.refusal().filter(|refusal| token_age.sees(refusal)) {
             return self.deny(DenyReason::Revoked(Some(refusal)));
         }
-        if let Some(Cause::Unfit(error)) = &findings.cause {
+        if let Some(Cause::Unfit(error)) = findings.cause() {
             return self.deny(DenyReason::TokenRefused(error.clone()));
         }
         if let Some(max_age) = self.max_auth_age.filter(|max_age| auth_is_older(checked.token(), *max_age, moment.wall))
         {
             return self.deny(DenyReason::AuthTooOld { max_age });
         }
-        let must_ask = findings.ask_on.is_some_and(|refusal| token_age.sees(&refusal));
+        let must_ask = findings.ask_on().is_some_and(|refusal| token_age.sees(&refusal));
         match self.consults {
             Consults::Ask | Consults::Introspect => self.ask_about(checked, Gain::Verdict),
             _ if must_ask || token_age == TokenAge::Asked => self.ask_about(checked, Gain::Restamp),
@@ -222,9 +223,10 @@ impl Policy {
         }
     }
 
+    #[inline]
     fn decide_by_view(&self, checked: CheckedToken, moment: Moment, max_staleness: Duration) -> Decision {
         let age = checked.age(moment.mono);
-        let (reason, may_be_open) = match (&checked.findings().cause, checked.position(), age) {
+        let (reason, may_be_open) = match (checked.findings().cause(), checked.position(), age) {
             (None, Some(as_of), Some(age)) if age <= max_staleness => {
                 return Decision::Allow(Authorized::on(checked.into_token(), Basis::Checked { as_of, age }));
             }
@@ -275,11 +277,12 @@ impl Policy {
     }
 
     fn passes_over(&self, token: &VerifiedToken, now: UnixSeconds) -> TokenAge {
+        let Some(window) = self.window else { return TokenAge::Any };
         let age = token.issued().map(|issued| Duration::from_secs(now.0.saturating_sub(issued.0)));
-        match (self.window, age) {
-            (Some(window), Some(age)) if age < window.length => TokenAge::Young,
-            (Some(Window { older: Older::Asked, .. }), _) => TokenAge::Asked,
-            _ => TokenAge::Any,
+        match (age, window.older) {
+            (Some(age), _) if age < window.length => TokenAge::Young,
+            (_, Older::Asked) => TokenAge::Asked,
+            (_, Older::Checked) => TokenAge::Any,
         }
     }
 }

@@ -17,12 +17,14 @@ pub const MAX_NAME: usize = 512;
 /// wrote, of a [`VerifiedToken`](super::VerifiedToken) what its issuer signed.
 ///
 /// Registered claims have their types: a token whose `exp` is a string has no claims at all.
+// In this order, for the text of a token that was seen before is looked for first.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Claims {
     members: Members,
+    registered: Registered,
     /// The members as a map, once somebody asked for it.
     map: OnceLock<Box<Map<String, Value>>>,
-    registered: Registered,
 }
 
 /// The registered claims, found in one pass: where the strings are, and the rest as it is used.

@@ -14,22 +14,24 @@ use crate::view::IssuerView;
 /// The immutable facts of a token under one revision of the settings and one hash key.
 ///
 /// Facts come from a verified token, or, at the authority, from claims about to be signed.
+// In this order: what a view is asked for each request comes first and lies together.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Facts {
-    /// The targets an entry on which revokes the token, each once.
-    pub targets: Targets,
+    /// `lpos`, in an own token.
+    pub lpos: Option<Position>,
+    /// `exp`.
+    pub expires: UnixSeconds,
     /// The `ask_on` claims: an entry on one of these does not refuse, it makes the route ask.
     pub asks: Vec<(TargetKind, TargetHash)>,
+    /// The targets an entry on which revokes the token, each once.
+    pub targets: Targets,
     /// The position or time that cutoffs are compared with.
     pub reading: Reading,
     /// `iat`.
     pub issued: Option<UnixSeconds>,
-    /// `exp`.
-    pub expires: UnixSeconds,
     /// The revision of the settings that said which claims are targets.
     pub revision: u32,
-    /// `lpos`, in an own token.
-    pub lpos: Option<Position>,
     own: bool,
 }
 

@@ -23,6 +23,7 @@ pub(super) const COMPARED: usize = 24;
 /// The members of one object, each named once, in the order of the text. What is long is kept in few
 /// pieces, so that a token is quickly made and quickly dropped.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Members {
     /// The text that was read, and behind it what was [`append`](Self::append)ed.
     text: String,

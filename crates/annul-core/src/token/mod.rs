@@ -60,6 +60,7 @@ pub use key_set::{KeySet, MAX_JWKS, MAX_KEYS, SkippedKey};
 pub use names::MAX_ANCESTORS;
 pub use proofs_seen::{MAX_PROOFS, ProofName, ProofsSeen, Seen};
 pub use targets::Targets;
+pub(crate) use verify::Verified;
 pub use verify::VerifiedToken;
 pub use weak::{MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MIN_RSA_BITS};
 

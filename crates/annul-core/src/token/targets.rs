@@ -10,9 +10,10 @@ const FEW: usize = 12;
 
 /// The hashes of a token's targets with their kinds, in the order they were named.
 #[derive(Clone)]
+#[repr(C)]
 pub struct Targets {
-    few: [(TargetKind, TargetHash); FEW],
     count: usize,
+    few: [(TargetKind, TargetHash); FEW],
     /// All of them, once there are more than a few.
     many: Vec<(TargetKind, TargetHash)>,
 }

@@ -63,16 +63,19 @@ impl UnverifiedToken<'_> {
 #[derive(Clone)]
 pub struct VerifiedToken(Arc<Verified>);
 
-/// What a look-up of a token seen before reads comes first and lies together.
-pub(super) struct Verified {
+/// A token's parts, in this order: of thousands of tokens none stays in the processor's nearest cache, so what
+/// a request reads of one seen before should lie in few lines of memory. First what tells whether it is the
+/// one, with where its text is, then what the view is asked about.
+#[repr(C)]
+pub(crate) struct Verified {
     /// The number of the ground that it was last found to stand on, for whoever keeps it.
     found_on: AtomicU64,
     expires: UnixSeconds,
-    reading: Reading,
-    own: bool,
-    facts: OnceLock<CachedFacts>,
     /// The claims, and behind their text the token as it came.
     claims: Claims,
+    reading: Reading,
+    facts: OnceLock<CachedFacts>,
+    own: bool,
     names: Names,
     key_id: Arc<str>,
     /// What it was verified by, when that was a view's.
@@ -86,6 +89,7 @@ pub(super) struct Verified {
 const NO_GROUND: u64 = u64::MAX;
 
 /// Facts, and what they were computed under: the first settings that the token met.
+#[repr(C)]
 struct CachedFacts {
     revision: u32,
     key: HashKey,
@@ -167,28 +171,17 @@ impl VerifiedToken {
         self.0.ground.as_ref().is_some_and(|own| own.is_same_for(self.issuer(), ground))
     }
 
-    pub(super) fn was_found_on(&self, ground: u64) -> bool {
-        self.0.found_on.load(Ordering::Relaxed) == ground
-    }
-
-    /// Notes that it stands on the ground with this number. Mostly that is known.
-    pub(super) fn found_on(&self, ground: u64) {
-        if !self.was_found_on(ground) {
-            self.0.found_on.store(ground, Ordering::Relaxed);
-        }
-    }
-
     pub(super) fn of(verified: Arc<Verified>) -> Self {
         Self(verified)
     }
 
-    pub(super) fn shared(&self) -> Arc<Verified> {
-        Arc::clone(&self.0)
+    pub(crate) const fn shared(&self) -> &Arc<Verified> {
+        &self.0
     }
 
     /// The token as it came. It is a secret of its bearer's.
-    pub(super) fn text(&self) -> &str {
-        self.0.claims.appended()
+    fn text(&self) -> &str {
+        self.0.text()
     }
 
     /// The claims, as the issuer signed them.
@@ -200,8 +193,7 @@ impl VerifiedToken {
     /// `iss`.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        // It was there, and was the one expected, or the token would not have been verified.
-        self.0.claims.iss().unwrap_or_default()
+        self.0.issuer()
     }
 
     /// `sub`. Own tokens have one.
@@ -297,7 +289,7 @@ impl VerifiedToken {
     /// The target that names this very token: `token` by its `jti`, else `token_hash`.
     #[must_use]
     pub fn token_target(&self) -> Target {
-        let (kind, name) = self.token_name();
+        let (kind, name) = self.0.token_name();
         Target::one(self.issuer(), kind, name).expect("a verified issuer and token id are not empty")
     }
 
@@ -306,7 +298,7 @@ impl VerifiedToken {
     pub fn targets(&self, settings: &Settings) -> Result<Vec<Target>, TokenError> {
         let mut targets = Vec::new();
         const NOT_EMPTY: &str = "names in a verified token are not empty";
-        self.as_subject().each(settings, &mut |NamedTarget { issuer, kind, parts, .. }| {
+        self.0.as_subject().each(settings, &mut |NamedTarget { issuer, kind, parts, .. }| {
             let target = match *parts {
                 [part] => Target::one(issuer, kind, part).expect(NOT_EMPTY),
                 [first, second] => Target::two(issuer, kind, first, second).expect(NOT_EMPTY),
@@ -322,36 +314,85 @@ impl VerifiedToken {
     /// The token's facts under these settings. The first are kept and lent; under other settings or
     /// another hash key, which a token seldom lives to see, they are computed each time.
     pub fn facts(&self, settings: &Settings, key: &HashKey) -> Result<Cow<'_, Facts>, TokenError> {
-        let compute = || self.as_subject().facts(settings, key);
-        let kept = self.0.facts.get_or_init(|| CachedFacts {
+        match self.0.kept_facts(settings, key) {
+            Some(kept) => kept.map(Cow::Borrowed).map_err(TokenError::clone),
+            None => self.0.as_subject().facts(settings, key).map(Cow::Owned),
+        }
+    }
+}
+
+impl Verified {
+    /// The token as it came.
+    pub(super) fn text(&self) -> &str {
+        self.claims.appended()
+    }
+
+    pub(super) const fn expires(&self) -> UnixSeconds {
+        self.expires
+    }
+
+    #[inline]
+    pub(super) fn was_found_on(&self, ground: u64) -> bool {
+        self.found_on.load(Ordering::Relaxed) == ground
+    }
+
+    /// Notes that it stands on the ground with this number. Mostly that is known.
+    #[inline]
+    pub(super) fn found_on(&self, ground: u64) {
+        if !self.was_found_on(ground) {
+            self.found_on.store(ground, Ordering::Relaxed);
+        }
+    }
+
+    /// What `read` makes of the facts under these settings, which are neither cloned nor moved for it.
+    #[inline]
+    pub(crate) fn read_facts<R>(
+        &self,
+        settings: &Settings,
+        key: &HashKey,
+        read: impl FnOnce(Result<&Facts, &TokenError>) -> R,
+    ) -> R {
+        match self.kept_facts(settings, key) {
+            Some(kept) => read(kept),
+            None => read(self.as_subject().facts(settings, key).as_ref()),
+        }
+    }
+
+    /// The facts that are kept, which are those under the first settings and hash key that were asked
+    /// for, if these are the same.
+    #[inline]
+    fn kept_facts(&self, settings: &Settings, key: &HashKey) -> Option<Result<&Facts, &TokenError>> {
+        let kept = self.facts.get_or_init(|| CachedFacts {
             revision: settings.revision,
             key: key.clone(),
-            facts: compute(),
+            facts: self.as_subject().facts(settings, key),
         });
-        if kept.revision == settings.revision && kept.key == *key {
-            return kept.facts.as_ref().map(Cow::Borrowed).map_err(TokenError::clone);
-        }
-        compute().map(Cow::Owned)
+        (kept.revision == settings.revision && kept.key == *key).then_some(kept.facts.as_ref())
+    }
+
+    fn issuer(&self) -> &str {
+        // It was there, and was the one expected, or the token would not have been verified.
+        self.claims.iss().unwrap_or_default()
     }
 
     /// `token` and the `jti`, or `token_hash` and the digest's text.
     fn token_name(&self) -> (TargetKind, &str) {
-        match self.jti() {
+        match self.claims.jti() {
             Some(jti) => (TargetKind::Token, jti),
-            None => (TargetKind::TokenHash, self.0.token_hash.as_deref().unwrap_or_default()),
+            None => (TargetKind::TokenHash, self.token_hash.as_deref().unwrap_or_default()),
         }
     }
 
     fn as_subject(&self) -> Subject<'_> {
         Subject {
             issuer: self.issuer(),
-            claims: &self.0.claims,
-            names: &self.0.names,
+            claims: &self.claims,
+            names: &self.names,
             token: self.token_name(),
-            key_id: &self.0.key_id,
-            own: self.0.own,
-            reading: self.0.reading,
-            described: self.0.ground.as_ref().and_then(|ground| ground.issuer(self.issuer())).map(Arc::as_ref),
+            key_id: &self.key_id,
+            own: self.own,
+            reading: self.reading,
+            described: self.ground.as_ref().and_then(|ground| ground.issuer(self.issuer())).map(Arc::as_ref),
         }
     }
 }

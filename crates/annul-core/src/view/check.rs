@@ -1,14 +1,17 @@
 //! The check of one verified token against one state of the view.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::View;
+use arc_swap::Guard;
+
 use super::state::State;
+use super::{Ground, View};
 use crate::algebra::Refusal;
 use crate::position::Position;
 use crate::settings::Settings;
 use crate::time::{Moment, Monotonic, UnixSeconds};
-use crate::token::{Facts, VerifiedToken};
+use crate::token::{Facts, FactsCache, Verified, VerifiedToken};
 use crate::verdict::{Cause, Verdict};
 
 impl View {
@@ -17,26 +20,71 @@ impl View {
     ///
     /// The token's facts may be cached; the outcome must not be.
     pub fn check(&self, token: VerifiedToken, moment: Moment) -> CheckedToken {
-        let state = self.state.load();
-        let findings = Findings::of(&state, &token);
+        self.look().check(token, moment)
+    }
+
+    /// The view as it is now, for whoever asks it several things about one request. To be let go with the
+    /// request: what is revoked after the look is not in it, and what it holds stays in memory.
+    #[must_use]
+    #[inline]
+    pub fn look(&self) -> Look {
+        Look { state: self.state.load() }
+    }
+}
+
+/// One state of a view, loaded once.
+pub struct Look {
+    state: Guard<Arc<State>>,
+}
+
+impl Look {
+    /// The number of what tokens are verified by.
+    #[must_use]
+    #[inline]
+    pub fn ground_number(&self) -> u64 {
+        self.state.ground.number()
+    }
+
+    /// What tokens are verified by.
+    #[must_use]
+    pub fn ground(&self) -> &Arc<Ground> {
+        &self.state.ground
+    }
+
+    /// Judges a verified token by this state.
+    pub fn check(&self, token: VerifiedToken, moment: Moment) -> CheckedToken {
+        let findings = Findings::of(&self.state, token.shared());
+        self.checked(token, findings, moment)
+    }
+
+    /// Judges a token that `facts` keeps, verified by what this state says. `None` when it has to be
+    /// verified anew.
+    #[inline]
+    pub fn check_known(&self, facts: &FactsCache, text: &str, moment: Moment) -> Option<CheckedToken> {
+        let stands = |known: &VerifiedToken| known.stands_on(self.ground());
+        let judge = |known: &Verified| Findings::of(&self.state, known);
+        let (token, findings) = facts.find_and(text, self.ground_number(), moment.wall, stands, judge)?;
+        Some(self.checked(token, findings, moment))
+    }
+
+    #[inline]
+    fn checked(&self, token: VerifiedToken, findings: Findings, moment: Moment) -> CheckedToken {
         CheckedToken {
-            verdict: findings.verdict(),
             findings,
             checked: moment.mono,
-            age: state.freshness.age(moment.mono),
-            position: state.position,
+            age: self.state.freshness.age(moment.mono),
+            position: self.state.position,
             token,
         }
     }
 }
 
 /// A token together with what the view says of it and how old that view was. They travel together
-/// so that nobody can decide on another token's verdict; only [`View::check`] makes one.
+/// so that nobody can decide on another token's verdict; only [`View::check`] and [`Look::check`] make one.
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct CheckedToken {
     token: VerifiedToken,
-    verdict: Verdict,
     findings: Findings,
     checked: Monotonic,
     age: Option<Duration>,
@@ -45,15 +93,15 @@ pub struct CheckedToken {
 
 impl CheckedToken {
     /// What the view says.
-    pub fn verdict(&self) -> &Verdict {
-        &self.verdict
+    pub fn verdict(&self) -> Verdict {
+        self.findings.verdict()
     }
 
     /// What is in force on a claim that has to be asked about, also where the verdict names something
     /// weightier.
     #[must_use]
-    pub const fn asked_about(&self) -> Option<Refusal> {
-        self.findings.ask_on
+    pub fn asked_about(&self) -> Option<Refusal> {
+        self.findings.ask_on()
     }
 
     /// The token that was checked.
@@ -92,49 +140,74 @@ impl CheckedToken {
 }
 
 /// Everything found out about a token, of which the verdict names the weightiest.
-///
-/// A policy that passes over one finding (`check_after`) must still see the others, which is why
-/// they are kept apart.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
-    /// What revokes the token; one that holds at any age, if there is one.
-    pub(crate) refusal: Option<Refusal>,
-    /// What keeps the view from vouching for the token.
-    pub(crate) cause: Option<Cause>,
-    /// What is in force on a claim that has to be asked about.
-    pub(crate) ask_on: Option<Refusal>,
+    /// Nothing, for most tokens: so what every request hands on is small.
+    objections: Option<Box<Objections>>,
     position: Position,
 }
 
+/// What keeps a token from being active, not all of it nothing.
+///
+/// A policy that passes over one of these (`check_after`) must still see the others, which is why
+/// they are kept apart.
+#[derive(Clone, Debug)]
+struct Objections {
+    refusal: Option<Refusal>,
+    cause: Option<Cause>,
+    ask_on: Option<Refusal>,
+}
+
 impl Findings {
-    fn of(state: &State, token: &VerifiedToken) -> Self {
+    #[inline]
+    fn of(state: &State, token: &Verified) -> Self {
         let Some(position) = state.position else {
             return Self::unknown(Cause::NeverSynced);
         };
         let Some((settings, hash_key)) = state.hashing() else {
             return Self::unknown(Cause::SettingsUnknown);
         };
-        let facts = match token.facts(settings, hash_key) {
-            Ok(facts) => facts,
-            Err(error) => return Self::unknown(Cause::Unfit(error)),
-        };
-        Self {
-            refusal: judge(&facts, state),
-            cause: state.cannot_vouch(&facts, position, settings),
-            ask_on: asked_about(&facts, state),
-            position,
-        }
+        token.read_facts(settings, hash_key, |facts| match facts {
+            Ok(facts) => {
+                let refusal = judge(facts, state);
+                let cause = state.cannot_vouch(facts, position, settings);
+                Self::all(refusal, cause, asked_about(facts, state), position)
+            }
+            Err(error) => Self::unknown(Cause::Unfit(error.clone())),
+        })
+    }
+
+    #[inline]
+    fn all(refusal: Option<Refusal>, cause: Option<Cause>, ask_on: Option<Refusal>, position: Position) -> Self {
+        let is_active = refusal.is_none() && cause.is_none() && ask_on.is_none();
+        let objections = || Box::new(Objections { refusal, cause, ask_on });
+        Self { objections: (!is_active).then(objections), position }
     }
 
     fn unknown(cause: Cause) -> Self {
-        Self { refusal: None, cause: Some(cause), ask_on: None, position: Position::default() }
+        Self::all(None, Some(cause), None, Position::default())
+    }
+
+    /// What revokes the token; one that holds at any age, if there is one.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.objections.as_ref()?.refusal
+    }
+
+    /// What keeps the view from vouching for the token.
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        self.objections.as_ref()?.cause.as_ref()
+    }
+
+    /// What is in force on a claim that has to be asked about.
+    pub(crate) fn ask_on(&self) -> Option<Refusal> {
+        self.objections.as_ref()?.ask_on
     }
 
     fn verdict(&self) -> Verdict {
-        match (&self.refusal, &self.cause, &self.ask_on) {
-            (Some(refusal), _, _) => Verdict::Revoked(*refusal),
+        match (self.refusal(), self.cause(), self.ask_on()) {
+            (Some(refusal), _, _) => Verdict::Revoked(refusal),
             (None, Some(cause), _) => Verdict::Indeterminate(cause.clone()),
-            (None, None, Some(refusal)) => Verdict::Indeterminate(Cause::AskOn(*refusal)),
+            (None, None, Some(refusal)) => Verdict::Indeterminate(Cause::AskOn(refusal)),
             (None, None, None) => Verdict::Active { as_of: self.position },
         }
     }

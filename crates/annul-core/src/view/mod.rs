@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-pub use self::check::CheckedToken;
+pub use self::check::{CheckedToken, Look};
 pub use self::ground::{Ground, IssuerView};
 use self::state::{Ledgers, State};
 use crate::algebra::Cell;
@@ -285,7 +285,7 @@ impl ViewWriter {
     }
 
     fn swap(&mut self, next: State) {
-        self.view.state.store(Arc::new(next));
+        self.view.state.store(Arc::new(next.settled()));
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) struct State {
     pub(super) freshness: Freshness,
     /// The key that hashes targets, with its id, which settings name.
     pub(super) hash_key: Option<Arc<(HashKey, String)>>,
+    /// Whether that is the key the settings name. Every request asks, so it is told once, when the state is
+    /// [settled](Self::settled).
+    can_hash: bool,
     pub(super) halted: Option<Halt>,
     /// The second up to which untils were dropped. A token that could only be accepted until then
     /// may have lost the entry against it: it matters when the wall clock steps back.
@@ -156,11 +159,18 @@ impl State {
         })
     }
 
+    /// This state, ready for readers.
+    pub(super) fn settled(mut self) -> Self {
+        let (named, given) = (self.ground.settings(), self.hash_key.as_deref());
+        self.can_hash = named.zip(given).is_some_and(|(settings, (_, id))| *id == settings.hash_key);
+        self
+    }
+
     /// The settings with the hash key they name, if the view was given it.
+    #[inline]
     pub(super) fn hashing(&self) -> Option<(&Settings, &HashKey)> {
-        let settings = self.ground.settings()?;
-        let (hash_key, id) = self.hash_key.as_deref()?;
-        (*id == settings.hash_key).then_some((settings, hash_key))
+        let (settings, hash_key) = (self.ground.settings()?, self.hash_key.as_deref()?);
+        self.can_hash.then_some((settings, &hash_key.0))
     }
 
     /// Drops what no acceptable token can match any more. The wall clock may run ahead of the

@@ -168,7 +168,7 @@ pub(crate) struct Senders {
 
 /// A sender that is the one its token is bound to, and the proof that is yet to be spent on it.
 #[must_use = "a proof that is not spent can be used again"]
-pub(crate) struct Shown(Option<Proof>);
+pub(crate) struct Shown(Option<Box<Proof>>);
 
 impl Shown {
     /// There is no proof to spend.
@@ -218,7 +218,7 @@ impl Senders {
                     nonce: Nonce::NotDemanded,
                 };
                 let values = headers.get_all(DPOP).iter().map(http::HeaderValue::as_bytes);
-                Proof::verify(values, &expect).map(|proof| Shown(Some(proof))).map_err(SenderError::Proof)
+                Proof::verify(values, &expect).map(|proof| Shown(Some(Box::new(proof)))).map_err(SenderError::Proof)
             }
         }
     }

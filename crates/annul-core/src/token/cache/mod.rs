@@ -14,8 +14,10 @@
 )]
 mod places;
 
+use std::sync::Arc;
+
 use self::places::Places;
-use super::verify::VerifiedToken;
+use super::verify::{Verified, VerifiedToken};
 use crate::time::UnixSeconds;
 
 /// The bytes that a token takes beyond its text and its claims decoded: the list of claims, names,
@@ -49,12 +51,29 @@ impl FactsCache {
         now: UnixSeconds,
         stands: impl Fn(&VerifiedToken) -> bool,
     ) -> Option<VerifiedToken> {
-        self.places.as_ref()?.find(text, |token| {
-            let counts = token.expires() > now && (token.was_found_on(ground) || stands(token));
-            if counts {
-                token.found_on(ground);
-            }
-            counts
+        self.find_and(text, ground, now, stands, |_| ()).map(|(token, ())| token)
+    }
+
+    /// The same, with what `read` makes of it. It is read before it is held, because taking hold is a write
+    /// that other threads see: the processor waits for it with all that is read after, and would fetch the
+    /// facts only when it has done with the text.
+    #[inline]
+    pub(crate) fn find_and<R>(
+        &self,
+        text: &str,
+        ground: u64,
+        now: UnixSeconds,
+        stands: impl Fn(&VerifiedToken) -> bool,
+        read: impl Fn(&Verified) -> R,
+    ) -> Option<(VerifiedToken, R)> {
+        let stands = |verified: &Arc<Verified>| stands(&VerifiedToken::of(Arc::clone(verified)));
+        let counts =
+            |verified: &Arc<Verified>| verified.expires() > now && (verified.was_found_on(ground) || stands(verified));
+        self.places.as_ref()?.find(text, |verified| {
+            counts(verified).then(|| {
+                verified.found_on(ground);
+                read(verified)
+            })
         })
     }
 
@@ -63,8 +82,8 @@ impl FactsCache {
         if let Some(places) = &self.places
             && token.expires() > now
         {
-            token.found_on(ground);
-            places.keep(token, now);
+            token.shared().found_on(ground);
+            places.keep(token);
         }
     }
 
@@ -88,6 +107,6 @@ impl FactsCache {
     }
 }
 
-fn weight(token: &VerifiedToken) -> u64 {
-    TOKEN_OVERHEAD + COPIES * token.text().len() as u64
+fn weight(verified: &Verified) -> u64 {
+    TOKEN_OVERHEAD + COPIES * verified.text().len() as u64
 }

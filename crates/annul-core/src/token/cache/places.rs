@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use foldhash::fast::FixedState;
 
 use super::super::verify::{Verified, VerifiedToken};
@@ -59,37 +59,39 @@ impl Places {
         }
     }
 
-    /// The token with exactly these bytes, if it is there and `counts`.
+    /// The token with exactly these bytes, if it is there and `read` makes something of it, and that.
     #[inline]
-    pub(super) fn find(&self, text: &str, counts: impl Fn(&VerifiedToken) -> bool) -> Option<VerifiedToken> {
+    pub(super) fn find<R>(&self, text: &str, read: impl Fn(&Arc<Verified>) -> Option<R>) -> Option<(VerifiedToken, R)> {
         let (set, tag) = self.place(text);
         let mut ways = set.ways_with(tag);
         while ways != 0 {
             let way = ways.trailing_zeros() as usize;
             ways &= ways - 1;
-            let held = set.token(way);
-            if let Some(token) = held.filter(|token| token.text() == text && counts(token)) {
+            let held = set.tokens[way].load();
+            let own = held.as_ref().filter(|verified| verified.text() == text);
+            if let Some(made) = own.and_then(&read) {
                 set.mark(way);
-                return Some(token);
+                return Guard::into_inner(held).map(|verified| (VerifiedToken::of(verified), made));
             }
         }
         None
     }
 
     /// Keeps a token, in the place of what is least worth keeping.
-    pub(super) fn keep(&self, token: &VerifiedToken, now: UnixSeconds) {
-        let weight = weight(token);
+    pub(super) fn keep(&self, token: &VerifiedToken) {
+        let verified = token.shared();
+        let weight = weight(verified);
         if weight > self.limit {
             return;
         }
         let held = self.bytes.fetch_add(weight, Ordering::Relaxed) + weight;
         self.make_room(held);
-        let (set, tag) = self.place(token.text());
+        let (set, tag) = self.place(verified.text());
         let _changing = set.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let way = set.way_for(token.text(), tag, now);
+        let way = set.way_for(verified.text(), tag);
         set.tags[way].store(tag, Ordering::Relaxed);
         self.entries.fetch_add(1, Ordering::Relaxed);
-        self.gone(set.tokens[way].swap(Some(token.shared())));
+        self.gone(set.tokens[way].swap(Some(Arc::clone(verified))));
     }
 
     /// Drops what has expired.
@@ -140,7 +142,7 @@ impl Places {
     }
 
     fn gone(&self, token: Option<Arc<Verified>>) {
-        if let Some(token) = token.map(VerifiedToken::of) {
+        if let Some(token) = token {
             self.entries.fetch_sub(1, Ordering::Relaxed);
             self.bytes.fetch_sub(weight(&token), Ordering::Relaxed);
         }
@@ -164,17 +166,12 @@ impl Set {
         tags.fold(0, |ways, (way, own)| ways | u32::from(own.load(Ordering::Relaxed) == tag) << way)
     }
 
-    #[inline]
-    fn token(&self, way: usize) -> Option<VerifiedToken> {
-        self.tokens[way].load_full().map(VerifiedToken::of)
-    }
-
     fn is_taken(&self, way: usize) -> bool {
         self.tags[way].load(Ordering::Relaxed) != 0
     }
 
     fn has_expired(&self, way: usize, now: UnixSeconds) -> bool {
-        self.token(way).is_some_and(|token| token.expires() <= now)
+        self.tokens[way].load().as_ref().is_some_and(|token| token.expires() <= now)
     }
 
     #[inline]
@@ -191,17 +188,17 @@ impl Set {
         self.marks.fetch_and(!bit, Ordering::Relaxed) & bit != 0
     }
 
-    /// The token's own place, else a vacant one, else that of an expired token, else of one that was
-    /// not looked up since the set was last searched like this. Only under the lock.
-    fn way_for(&self, text: &str, tag: u32, now: UnixSeconds) -> usize {
+    /// The token's own place, else a vacant one, else that of a token which was not looked up since the set
+    /// was last searched like this. Which of them has expired is left to the sweep: to ask eight tokens that
+    /// lie in no cache of the processor any more takes as long as to hash a new one. Only under the lock.
+    fn way_for(&self, text: &str, tag: u32) -> usize {
         let own = |way: &usize| {
-            self.tags[*way].load(Ordering::Relaxed) == tag && self.token(*way).is_some_and(|token| token.text() == text)
+            let is_it = || self.tokens[*way].load().as_ref().is_some_and(|token| token.text() == text);
+            self.tags[*way].load(Ordering::Relaxed) == tag && is_it()
         };
         let vacant = |way: &usize| !self.is_taken(*way);
-        let expired = |way: &usize| self.has_expired(*way, now);
         let unmarked = |way: &usize| !self.unmark(*way);
         let mut ways = 0..WAYS;
-        let found = ways.clone().find(own).or_else(|| ways.clone().find(vacant));
-        found.or_else(|| ways.clone().find(expired)).or_else(|| ways.find(unmarked)).unwrap_or(0)
+        ways.clone().find(own).or_else(|| ways.clone().find(vacant)).or_else(|| ways.find(unmarked)).unwrap_or(0)
     }
 }
