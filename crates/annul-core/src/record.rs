@@ -122,16 +122,23 @@ impl Record {
         if line.len() > Self::MAX_LINE {
             return Err(RecordError::TooLong);
         }
-        let envelope: Envelope<'_> = serde_json::from_str(line).map_err(|_| RecordError::Malformed)?;
-        if !KNOWN_KINDS.contains(&envelope.kind.as_ref()) {
-            return if envelope.optional {
-                Ok(Self { at: envelope.at, body: RecordBody::Noop })
-            } else {
-                Err(RecordError::UnknownKind { at: envelope.at })
-            };
+        match serde_json::from_str::<WireRecord>(line) {
+            Ok(wire) => wire.try_into(),
+            Err(_) => Self::of_unknown_kind(line),
         }
-        let wire: WireRecord = serde_json::from_str(line).map_err(|_| RecordError::Malformed)?;
-        wire.try_into()
+    }
+
+    /// A line that is no record of a kind known here.
+    fn of_unknown_kind(line: &str) -> Result<Self, RecordError> {
+        let envelope: Envelope<'_> = serde_json::from_str(line).map_err(|_| RecordError::Malformed)?;
+        if KNOWN_KINDS.contains(&envelope.kind.as_ref()) {
+            return Err(RecordError::Malformed);
+        }
+        if envelope.optional {
+            Ok(Self { at: envelope.at, body: RecordBody::Noop })
+        } else {
+            Err(RecordError::UnknownKind { at: envelope.at })
+        }
     }
 
     /// Whether this record is what comes after `after` in a log whose chain there is `chain`: the next of its
