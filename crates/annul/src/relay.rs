@@ -155,8 +155,8 @@ impl Relay {
                 changed.borrow_and_update();
                 let step = relay.machine.lock().stream(&mut cursor, clock::now());
                 match step {
-                    StreamStep::Send(bytes) => return Some((Bytes::from(bytes), Some((relay, cursor, changed)))),
-                    StreamStep::End(bytes) => return Some((Bytes::from(bytes), None)),
+                    StreamStep::Send(bytes) => return Some((Bytes::from_owner(bytes), Some((relay, cursor, changed)))),
+                    StreamStep::End(bytes) => return Some((Bytes::from_owner(bytes), None)),
                     StreamStep::NeedStore(_) => return Some((Bytes::from(FeedLog::gone_event("compacted")), None)),
                     StreamStep::Wait { until } => {
                         tokio::select! {

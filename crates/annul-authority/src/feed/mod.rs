@@ -231,11 +231,17 @@ impl Feed {
         // Refuses by status while there still is one; later the stream says it by an event.
         self.changes(from, 1, Duration::ZERO).await?;
         let cursor = self.log().open_stream(from.after.unwrap_or(BEGINNING), from.chain);
-        let connection =
-            Connection { news: self.0.news.subscribe(), feed: self.clone(), cursor, is_over: false, _slot: slot };
+        let connection = Connection {
+            news: self.0.news.subscribe(),
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            feed: self.clone(),
+            cursor,
+            is_over: false,
+            _slot: slot,
+        };
         Ok(stream::unfold(connection, |mut connection| async move {
             let bytes = connection.next().await?;
-            Some((Ok(Bytes::from(bytes)), connection))
+            Some((Ok(bytes), connection))
         }))
     }
 

@@ -101,7 +101,7 @@ impl Relay {
     pub fn stream(&self, cursor: &mut StreamCursor, now: Moment) -> StreamStep {
         match &self.log {
             Some(log) => log.stream(cursor, now),
-            None => StreamStep::End(FeedLog::gone_event("compacted")),
+            None => StreamStep::End(FeedLog::gone_event("compacted").into()),
         }
     }
 

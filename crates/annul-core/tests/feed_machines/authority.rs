@@ -210,9 +210,9 @@ impl Authority {
             step => return step,
         };
         match self.stored(&ask) {
-            Ok(lines) => StreamStep::Send(self.log.store_event(cursor, &lines, now).unwrap()),
-            Err(409) => StreamStep::End(FeedLog::gone_event("diverged")),
-            Err(_) => StreamStep::End(FeedLog::gone_event("compacted")),
+            Ok(lines) => StreamStep::Send(self.log.store_event(cursor, &lines, now).unwrap().into()),
+            Err(409) => StreamStep::End(FeedLog::gone_event("diverged").into()),
+            Err(_) => StreamStep::End(FeedLog::gone_event("compacted").into()),
         }
     }
 

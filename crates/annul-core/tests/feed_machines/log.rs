@@ -1,5 +1,7 @@
 //! The served log: what it answers, and what it says of a revocation.
 
+use std::sync::Arc;
+
 use annul_core::feed::FeedError;
 use annul_core::feed::frame::Frame;
 use annul_core::feed::log::{
@@ -119,6 +121,24 @@ fn i5_heartbeats_go_only_to_a_stream_that_has_everything() {
     assert_eq!(until, due.mono);
     let StreamStep::Send(bytes) = authority.log.stream(&mut cursor, due) else { panic!() };
     assert_eq!(SseParser::new().push(&bytes).unwrap()[0].event, "heartbeat");
+}
+
+#[test]
+fn i6_a_shared_frame_goes_to_those_who_stand_where_it_begins() {
+    let mut authority = authority();
+    let stand = |authority: &Authority, seq: u64| authority.log.open_stream(Position::new(1, seq), None);
+    let frame = |authority: &Authority, mut cursor| match authority.log.stream(&mut cursor, moment(NOW)) {
+        StreamStep::Send(bytes) => bytes,
+        step => panic!("{step:?}"),
+    };
+    let first = frame(&authority, stand(&authority, 8));
+    assert!(Arc::ptr_eq(&first, &frame(&authority, stand(&authority, 8))), "written once for both");
+    let behind = frame(&authority, stand(&authority, 7));
+    assert_eq!(behind.len().cmp(&first.len()), std::cmp::Ordering::Greater, "it lacks one record more");
+    assert_eq!(frame(&authority, stand(&authority, 8)), first);
+    authority.revoke(9, moment(NOW));
+    let later = SseParser::new().push(&frame(&authority, stand(&authority, 8))).unwrap().remove(0);
+    assert_eq!(later.id.as_deref(), Some("1:11"), "what was committed since is in it");
 }
 
 #[test]

@@ -370,7 +370,7 @@ impl World {
             StreamStep::Send(bytes) | StreamStep::End(bytes) => {
                 let copies = u64::from(!self.happens(self.faults.lost)) + u64::from(self.happens(self.faults.repeated));
                 for _ in 0..copies {
-                    let (after, bytes) = (self.delay(), self.damaged(bytes.clone()));
+                    let (after, bytes) = (self.delay(), self.damaged(bytes.to_vec()));
                     self.schedule(after, Event::StreamBytes { node, stream, bytes });
                 }
             }

@@ -403,7 +403,9 @@ async fn stream(State(shared): Stubbed, Query(query): Query<After>) -> Response 
             let now = shared.now();
             let step = shared.feed.lock().unwrap().log.stream(&mut cursor, now);
             match step {
-                StreamStep::Send(bytes) => return Some((Ok::<_, std::io::Error>(bytes), (shared, cursor, changed))),
+                StreamStep::Send(bytes) => {
+                    return Some((Ok::<_, std::io::Error>(Bytes::from_owner(bytes)), (shared, cursor, changed)));
+                }
                 StreamStep::Wait { until } => {
                     let _ = tokio::time::timeout(until.since(now.mono), changed.changed()).await;
                 }

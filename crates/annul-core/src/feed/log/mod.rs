@@ -32,7 +32,7 @@ pub use stream::{StreamCursor, StreamStep};
 
 use replicas::Replicas;
 use ring::{Place, Ring, Run};
-use stream::Canary;
+use stream::{Canary, LastEvent};
 
 /// The bounds of a served log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,7 @@ pub struct FeedLog {
     ring: Ring,
     replicas: Replicas,
     canaries: VecDeque<Canary>,
+    last_event: LastEvent,
 }
 
 /// Where the signed heads come from.
@@ -162,6 +163,7 @@ impl FeedLog {
             ring: Ring::new(point.at, point.chain, config.ring_records, config.ring_bytes),
             replicas: Replicas::new(config.replicas),
             canaries: VecDeque::new(),
+            last_event: LastEvent::default(),
             config,
             heads,
             point,
@@ -235,6 +237,7 @@ impl FeedLog {
     /// Begins again at `point` with an empty ring; replicas stay counted.
     pub fn restart(&mut self, point: LogPoint) {
         self.ring = Ring::new(point.at, point.chain, self.config.ring_records, self.config.ring_bytes);
+        self.last_event = LastEvent::default();
         self.point = point;
     }
 

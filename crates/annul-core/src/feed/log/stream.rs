@@ -1,6 +1,6 @@
 //! The stream of one follower: a cursor into the shared ring.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -33,8 +33,8 @@ impl StreamCursor {
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamStep {
-    /// Write these bytes, then ask again.
-    Send(Vec<u8>),
+    /// Write these bytes, then ask again. Followers at one place share them.
+    Send(Arc<[u8]>),
     /// Read the store as for [`Changes::NeedStore`], write [`FeedLog::store_event`], ask again.
     NeedStore(Ask),
     /// Ask again at the next commit or canary, and at this moment at the latest.
@@ -43,7 +43,29 @@ pub enum StreamStep {
         until: Monotonic,
     },
     /// Write these bytes and close: the follower must go another way.
-    End(Vec<u8>),
+    End(Arc<[u8]>),
+}
+
+/// The last frame that a stream was given: the next one mostly stands where that one stood.
+#[derive(Default)]
+pub(super) struct LastEvent(Mutex<Option<FrameEvent>>);
+
+struct FrameEvent {
+    after: Position,
+    at: Position,
+    bytes: Arc<[u8]>,
+}
+
+impl LastEvent {
+    /// The event with the records after `after` up to `at`, written anew unless it is the last one.
+    fn between(&self, after: Position, at: Position, write: impl FnOnce() -> Vec<u8>) -> Arc<[u8]> {
+        // Replaced whole, so a panic elsewhere cannot have left half of one.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(event) if (event.after, event.at) == (after, at) => Arc::clone(&event.bytes),
+            _ => Arc::clone(&last.insert(FrameEvent { after, at, bytes: write().into() }).bytes),
+        }
+    }
 }
 
 /// A token that verifiers judge by their ordinary path and never act on.
@@ -77,23 +99,24 @@ impl FeedLog {
             && canary.at <= cursor.at
         {
             cursor.canary = canary.number;
-            return StreamStep::Send(canary.event.to_vec());
+            return StreamStep::Send(Arc::clone(&canary.event));
         }
         match cut {
             Cut::Frame { lines, head, at, chain } => {
+                let bytes = self.last_event.between(cursor.at, at, || frame_event(lines, &head, at));
                 cursor.moved(at, chain, now.mono.plus(self.config.heartbeat));
-                StreamStep::Send(frame_event(lines, &head, at))
+                StreamStep::Send(bytes)
             }
             Cut::Nothing { head } if now.mono >= cursor.heartbeat_due => {
                 cursor.heartbeat_due = now.mono.plus(self.config.heartbeat);
-                StreamStep::Send(SseEvent::new("heartbeat", &*head).to_bytes())
+                StreamStep::Send(SseEvent::new("heartbeat", &*head).to_bytes().into())
             }
             Cut::Nothing { .. } => StreamStep::Wait { until: cursor.heartbeat_due },
             Cut::Else(Changes::NotYet) => StreamStep::Wait { until: now.mono.plus(self.config.heartbeat) },
             Cut::Else(Changes::NeedStore(ask)) => StreamStep::NeedStore(ask),
-            Cut::Else(Changes::Diverged) => StreamStep::End(Self::gone_event("diverged")),
-            Cut::Else(Changes::Ahead) => StreamStep::End(Self::gone_event("ahead")),
-            Cut::Else(_) => StreamStep::End(Self::gone_event("compacted")),
+            Cut::Else(Changes::Diverged) => StreamStep::End(Self::gone_event("diverged").into()),
+            Cut::Else(Changes::Ahead) => StreamStep::End(Self::gone_event("ahead").into()),
+            Cut::Else(_) => StreamStep::End(Self::gone_event("compacted").into()),
         }
     }
 
