@@ -13,7 +13,7 @@ mod groups;
 
 use std::collections::BTreeSet;
 
-use annul_core::algebra::{Cutoff, Until};
+use annul_core::algebra::{Cell, Cutoff, Until};
 use annul_core::fold::{Asked, EmittedBy, Horizon, InForce, in_force};
 use annul_core::position::Position;
 use annul_core::record::{Entry, HashedCell, Record, RecordBody};
@@ -108,14 +108,13 @@ impl<'t> Appender<'t> {
             lifted: None,
         };
         self.tables.put_revocation(&revocation)?;
-        let in_force = in_force_of(std::slice::from_ref(&revocation));
-        for (side, more) in [(Side::Access, in_force.access), (Side::Sessions, in_force.sessions)] {
-            let Some(more) = more else { continue };
-            let held = self.tables.cell(side, &hash)?.and_then(|held| held.cell);
-            let held = held.filter(|held| !held.until.is_over(self.forgotten_at()));
-            let cell = held.map_or(more, |held| held.absorb(more));
-            self.tables.put_cell(side, &HashedCell { target: hash, kind, cell: Some(cell) })?;
-        }
+        let more = in_force_of(std::slice::from_ref(&revocation));
+        let held = self.tables.in_force(&hash)?;
+        let in_force = InForce {
+            access: self.absorbed(held.access, more.access),
+            sessions: self.absorbed(held.sessions, more.sessions),
+        };
+        self.tables.put_in_force(&hash, kind, &in_force)?;
 
         let body = if admitted.reach.access() {
             RecordBody::Revoke(Entry { target: hash, kind, fields: admitted.fields, until })
@@ -141,11 +140,9 @@ impl<'t> Appender<'t> {
         for (target, hash) in &targets {
             let remaining = self.tables.revocations_on(hash)?;
             let in_force = self.in_force_now(&remaining);
-            let cell = |cell| HashedCell { target: *hash, kind: target.kind(), cell };
-            self.tables.put_cell(Side::Sessions, &cell(in_force.sessions))?;
-            self.tables.put_cell(Side::Access, &cell(in_force.access))?;
+            self.tables.put_in_force(hash, target.kind(), &in_force)?;
             if entries.iter().any(|entry| entry.hash == *hash && entry.reach.access()) {
-                replaced.push(cell(in_force.access));
+                replaced.push(HashedCell { target: *hash, kind: target.kind(), cell: in_force.access });
             }
         }
         let texts: Vec<String> = targets.iter().map(|(target, _)| self.text(target)).collect();
@@ -196,6 +193,13 @@ impl<'t> Appender<'t> {
     /// A target's text in the audit.
     pub(crate) fn text(&self, target: &Target) -> String {
         target.text(&self.log.settings.issuer)
+    }
+
+    /// A cell with what one more entry adds to it; one that has lapsed counts no more.
+    fn absorbed(&self, held: Option<Cell>, more: Option<Cell>) -> Option<Cell> {
+        let Some(more) = more else { return held };
+        let held = held.filter(|held| !held.until.is_over(self.forgotten_at()));
+        Some(held.map_or(more, |held| held.absorb(more)))
     }
 
     /// What entries of one target amount to now, lapsed ones left out.

@@ -6,9 +6,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annul_core::feed::log::{ReplicaId, ReplicaStatus};
+use annul_core::fold::InForce;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
-use annul_core::target::{Target, TargetHash};
+use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use imbl::{OrdMap, OrdSet};
 use tokio::sync::watch;
@@ -195,6 +196,11 @@ impl Read for State {
         Ok(self.cells.get(&(side, *target)).copied())
     }
 
+    fn in_force(&self, target: &TargetHash) -> Result<InForce> {
+        let held = |side| self.cells.get(&(side, *target)).and_then(|hashed| hashed.cell);
+        Ok(InForce { access: held(Side::Access), sessions: held(Side::Sessions) })
+    }
+
     fn access_cells(&self) -> Result<Vec<HashedCell>> {
         Ok(self.cells.iter().filter(|((side, _), _)| *side == Side::Access).map(|(_, cell)| *cell).collect())
     }
@@ -366,11 +372,13 @@ impl Write for State {
         Ok(())
     }
 
-    fn put_cell(&mut self, side: Side, cell: &HashedCell) -> Result<()> {
-        match cell.cell {
-            Some(_) => self.cells.insert((side, cell.target), *cell),
-            None => self.cells.remove(&(side, cell.target)),
-        };
+    fn put_in_force(&mut self, target: &TargetHash, kind: TargetKind, in_force: &InForce) -> Result<()> {
+        for (side, cell) in [(Side::Access, in_force.access), (Side::Sessions, in_force.sessions)] {
+            match cell {
+                Some(_) => self.cells.insert((side, *target), HashedCell { target: *target, kind, cell }),
+                None => self.cells.remove(&(side, *target)),
+            };
+        }
         Ok(())
     }
 
@@ -505,7 +513,8 @@ impl Write for State {
         }
         count(old.len());
 
-        let old = self.audit.iter().take_while(|(_, event)| event.time < horizon.audit);
+        let last = self.audit.get_max().map(|(last, _)| *last);
+        let old = self.audit.iter().take_while(|(id, event)| Some(**id) != last && event.time < horizon.audit);
         let old: Vec<u64> = old.take(limit).map(|(id, _)| *id).collect();
         for id in &old {
             self.audit.remove(id);

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use annul_core::algebra::Until;
 use annul_core::feed::log::{ReplicaId, ReplicaStatus};
+use annul_core::fold::InForce;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
 use annul_core::settings::IssuerRecord;
-use annul_core::target::{Target, TargetHash};
+use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub(crate) trait Read {
     fn latest_expiry(&self) -> Result<Option<UnixSeconds>>;
 
     fn cell(&self, side: Side, target: &TargetHash) -> Result<Option<HashedCell>>;
+    /// Both cells of a target, lapsed or not.
+    fn in_force(&self, target: &TargetHash) -> Result<InForce>;
     /// In the order of the hashes.
     fn access_cells(&self) -> Result<Vec<HashedCell>>;
     fn revocation(&self, at: Position) -> Result<Option<StoredRevocation>>;
@@ -105,8 +108,8 @@ pub(crate) trait Write: Read {
 
     /// Of one that is there, only its lift changes.
     fn put_revocation(&mut self, revocation: &StoredRevocation) -> Result<()>;
-    /// A cell that is `None` is removed.
-    fn put_cell(&mut self, side: Side, cell: &HashedCell) -> Result<()>;
+    /// Both cells of a target, which is of this kind; one that is `None` is removed.
+    fn put_in_force(&mut self, target: &TargetHash, kind: TargetKind, in_force: &InForce) -> Result<()>;
 
     fn put_subject(&mut self, subject: &Target, state: &SubjectState) -> Result<()>;
     fn put_key(&mut self, key: &KeyRecord) -> Result<()>;
@@ -130,7 +133,8 @@ pub(crate) trait Write: Read {
     fn put_attempt(&mut self, key: &IdempotencyKey, attempt: &Attempt) -> Result<()>;
     fn put_used(&mut self, key: &[u8; 32], until: UnixSeconds) -> Result<()>;
 
-    /// Removes rows that lie behind the horizon, each kind up to `limit`.
+    /// Removes rows that lie behind the horizon, each kind up to `limit`; never the last line, nor the last
+    /// audit event.
     fn prune(&mut self, horizon: &PruneHorizon, limit: usize) -> Result<Pruned>;
 }
 
@@ -196,7 +200,7 @@ pub(crate) struct PruneHorizon {
     pub(crate) lines: UnixMillis,
     /// Attempts made before this.
     pub(crate) attempts: UnixMillis,
-    /// Audit events before this.
+    /// Audit events before this. The last one always stays.
     pub(crate) audit: UnixMillis,
     /// Schedules whose last step was due before this and that have nothing left to do.
     pub(crate) schedules: UnixMillis,

@@ -21,7 +21,7 @@ const LOCK: &str = "lock";
 /// Marks a database as ours: "annl".
 const APPLICATION_ID: i64 = 0x616e_6e6c;
 /// Schemas in order; the database's `user_version` counts those that were applied.
-const SCHEMAS: [&str; 7] = [
+const SCHEMAS: [&str; 8] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
@@ -29,6 +29,7 @@ const SCHEMAS: [&str; 7] = [
     include_str!("schema/0005.sql"),
     include_str!("schema/0006.sql"),
     include_str!("schema/0007.sql"),
+    include_str!("schema/0008.sql"),
 ];
 /// How long a connection waits for another's short lock, such as a checkpoint's.
 const BUSY: Duration = Duration::from_secs(5);
@@ -174,5 +175,73 @@ fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
             OpenError::Io { path, error: reason }
         }
         _ => OpenError::Failed { path, detail: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annul_core::algebra::{Cell, Until};
+    use annul_core::record::HashedCell;
+    use annul_core::target::{TargetHash, TargetKind};
+    use annul_core::time::UnixSeconds;
+
+    use super::super::rows::Rows;
+    use super::*;
+    use crate::model::Side;
+    use crate::store::AuditFilter;
+    use crate::store::tables::Read as _;
+
+    /// A database as a version with so many schemas left it.
+    fn of_version(path: &Path, schemas: usize) -> Connection {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).unwrap();
+        for (index, schema) in SCHEMAS.iter().take(schemas).enumerate() {
+            let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", index + 1);
+            connection.execute_batch(&format!("{schema} {mark}")).unwrap();
+        }
+        connection
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_is_carried_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = of_version(&dir.path().join(DATABASE), 7);
+        let cell = |target, until| {
+            let cell = Cell { always: None, position: Some(Position::new(1, 2)), time: None, until };
+            HashedCell { target: TargetHash([target; 16]), kind: TargetKind::Subject, cell: Some(cell) }.to_line()
+        };
+        let at = |second| Until::At(UnixSeconds(second));
+        let rows = format!(
+            "INSERT INTO head VALUES (1, 1, 3, zeroblob(32)); \
+             INSERT INTO line VALUES (1, 2, 'two', x'{two}', 5), (1, 3, 'three', x'{three}', 6); \
+             INSERT INTO audit (id, time_millis, actor, action) VALUES (7, 1, 'a', 'b'), (9, 2, 'a', 'c'); \
+             DELETE FROM audit WHERE id = 9; \
+             INSERT INTO cell VALUES (x'{one_hash}', 0, 50, '{one_access}'), (x'{one_hash}', 1, 90, '{one_sessions}'), \
+             (x'{two_hash}', 0, NULL, '{two_access}');",
+            two = "22".repeat(32),
+            three = "33".repeat(32),
+            one_hash = "11".repeat(16),
+            two_hash = "22".repeat(16),
+            one_access = cell(0x11, at(50)),
+            one_sessions = cell(0x11, at(90)),
+            two_access = cell(0x22, Until::Never),
+        );
+        before.execute_batch(&rows).unwrap();
+        drop(before);
+
+        let opened = open(dir.path(), &SqliteOptions::default()).unwrap();
+        assert_eq!(opened.head, Position::new(1, 3));
+        let rows = Rows::of(&opened.writer);
+        let audit = rows.audit(&AuditFilter { limit: 9, ..AuditFilter::default() }).unwrap();
+        let ids: Vec<u64> = audit.iter().map(|event| event.id).collect();
+        assert_eq!(ids, [7, 9], "the greatest id that was ever given is not given again");
+        let until = |side, target| {
+            let held = rows.cell(side, &TargetHash([target; 16])).unwrap();
+            held.map(|held| held.cell.unwrap().until)
+        };
+        assert_eq!(until(Side::Access, 0x11), Some(at(50)));
+        assert_eq!(until(Side::Sessions, 0x11), Some(at(90)));
+        assert_eq!(until(Side::Access, 0x22), Some(Until::Never));
+        assert_eq!(until(Side::Sessions, 0x22), None);
+        assert_eq!(rows.count_without_until().unwrap(), 1);
     }
 }

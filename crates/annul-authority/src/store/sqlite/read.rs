@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use annul_core::feed::log::ReplicaStatus;
+use annul_core::fold::InForce;
 use annul_core::position::Position;
 use annul_core::record::{Chain, HashedCell};
 use annul_core::target::{HashKey, Target, TargetHash};
@@ -49,16 +50,18 @@ impl Rows<'_> {
     }
 
     fn stored_log(&self) -> Result<LogState> {
-        let sql = "SELECT h.epoch, h.seq, h.chain, l.id, l.settings, l.hash_key, l.feed_key, l.groups, \
-                   l.subject_secret FROM log l, head h";
+        let sql = "SELECT id, settings, hash_key, feed_key, groups, subject_secret FROM log";
         let read = |row: &Row<'_>| {
-            let head = Head { at: position(row)?, chain: chain(row.get(2)?) };
-            let hash_key = HashKey::from_bytes(row.get(5)?);
-            let state = (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?);
-            Ok((head, row.get::<_, String>(3)?, row.get::<_, String>(4)?, hash_key, row.get(6)?, state))
+            let hash_key = HashKey::from_bytes(row.get(2)?);
+            let state = (row.get::<_, Option<String>>(4)?, row.get::<_, Option<String>>(5)?);
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, hash_key, row.get(3)?, state))
         };
-        let (head, log, settings, hash_key, sealed_feed_key, (groups, subject_secret)) =
+        let (log, settings, hash_key, sealed_feed_key, (groups, subject_secret)) =
             self.first(sql, [], read)?.ok_or(StoreError::NotBootstrapped)?;
+        let last = "SELECT epoch, seq, chain FROM line ORDER BY epoch DESC, seq DESC LIMIT 1";
+        let last = self.first(last, [], |row| Ok(Head { at: position(row)?, chain: chain(row.get(2)?) }))?;
+        // A log without a line is one that this very transaction is making.
+        let head = last.unwrap_or_else(|| Head { at: Position::new(1, 0), chain: Chain::genesis(&log) });
         Ok(LogState {
             log,
             head,
@@ -81,11 +84,9 @@ impl Rows<'_> {
     }
 }
 
-pub(super) const fn side_column(side: Side) -> i64 {
-    match side {
-        Side::Access => 0,
-        Side::Sessions => 1,
-    }
+/// The cell that a column holds.
+pub(super) fn cell_of(line: Option<String>) -> Result<Option<HashedCell>> {
+    line.map(|line| HashedCell::from_line(&line).map_err(|_| unreadable("cell")())).transpose()
 }
 
 impl Read for Rows<'_> {
@@ -168,14 +169,25 @@ impl Read for Rows<'_> {
     }
 
     fn cell(&self, side: Side, target: &TargetHash) -> Result<Option<HashedCell>> {
-        let sql = "SELECT line FROM cell WHERE side = ?1 AND target = ?2";
-        let line: Option<String> = self.first(sql, params![side_column(side), target.0], |row| row.get(0))?;
-        line.map(|line| HashedCell::from_line(&line).map_err(|_| unreadable("cell")())).transpose()
+        let sql = match side {
+            Side::Access => "SELECT access FROM cell WHERE target = ?1",
+            Side::Sessions => "SELECT sessions FROM cell WHERE target = ?1",
+        };
+        cell_of(self.first(sql, [target.0], |row| row.get(0))?.flatten())
+    }
+
+    fn in_force(&self, target: &TargetHash) -> Result<InForce> {
+        let sql = "SELECT access, sessions FROM cell WHERE target = ?1";
+        let lines: Option<(Option<String>, Option<String>)> =
+            self.first(sql, [target.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (access, sessions) = lines.unwrap_or_default();
+        let held = |line| Ok::<_, StoreError>(cell_of(line)?.and_then(|hashed| hashed.cell));
+        Ok(InForce { access: held(access)?, sessions: held(sessions)? })
     }
 
     fn access_cells(&self) -> Result<Vec<HashedCell>> {
-        let sql = "SELECT line FROM cell WHERE side = ?1 ORDER BY target";
-        let lines: Vec<String> = self.all(sql, [side_column(Side::Access)], |row| row.get(0))?;
+        let sql = "SELECT access FROM cell WHERE access IS NOT NULL ORDER BY target";
+        let lines: Vec<String> = self.all(sql, [], |row| row.get(0))?;
         lines.iter().map(|line| HashedCell::from_line(line).map_err(|_| unreadable("cell")())).collect()
     }
 
@@ -209,8 +221,8 @@ impl Read for Rows<'_> {
     }
 
     fn count_without_until(&self) -> Result<u64> {
-        let sql = "SELECT count(*) FROM cell WHERE side = ?1 AND until IS NULL";
-        let count: Option<Number> = self.first(sql, [side_column(Side::Access)], |row| row.get(0))?;
+        let sql = "SELECT count(*) FROM cell WHERE access IS NOT NULL AND access_until IS NULL";
+        let count: Option<Number> = self.first(sql, [], |row| row.get(0))?;
         Ok(count.map_or(0, |count| count.0))
     }
 

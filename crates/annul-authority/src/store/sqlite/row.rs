@@ -17,6 +17,7 @@ use crate::store::StoreError;
 
 /// An unsigned number in a column. What is greater than SQLite's integers is kept as the greatest of
 /// them: only times far beyond any life are that large.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Number(pub(super) u64);
 
 impl ToSql for Number {
@@ -33,7 +34,8 @@ impl FromSql for Number {
 
 /// The head, or the default position while there is no log.
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Position> {
-    let mut statement = connection.prepare_cached("SELECT epoch, seq FROM head")?;
+    let last = "SELECT epoch, seq FROM line ORDER BY epoch DESC, seq DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(last)?;
     Ok(statement.query_row([], position).optional()?.unwrap_or_default())
 }
 

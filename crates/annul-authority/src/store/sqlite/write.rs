@@ -1,13 +1,15 @@
 //! Writing rows.
 
+use annul_core::algebra::{Cell, Until};
 use annul_core::feed::log::{ReplicaId, ReplicaStatus};
+use annul_core::fold::InForce;
 use annul_core::record::HashedCell;
-use annul_core::target::{Target, TargetHash};
+use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use rusqlite::{Params, params};
 
 use super::failure::failed;
-use super::read::side_column;
+use super::read::cell_of;
 use super::row::{
     FAMILY, Mark, Number, REVOCATION, cutoff_columns, emitter_column, full_name, position, reach_column, to_doc,
     until_column,
@@ -15,7 +17,7 @@ use super::row::{
 use super::rows::Rows;
 use crate::model::{
     Account, AuditEvent, ClientRecord, Head, IdempotencyKey, KeyRecord, LogLine, RefreshFamily, Schedule, Session,
-    Side, StoredRevocation, SubjectState, VerifierBound,
+    StoredRevocation, SubjectState, VerifierBound,
 };
 use crate::store::tables::{Attempt, IssuerRow, MAX_BOUNDS, PruneHorizon, Write};
 use crate::store::{LogState, Pruned, StoreError};
@@ -48,7 +50,7 @@ impl Write for Rows<'_> {
             ],
         )?;
         *self.log.get_mut() = Some(log.clone());
-        self.put_head(log.head)
+        Ok(())
     }
 
     fn put_line(&mut self, line: &LogLine, time: UnixMillis) -> Result<()> {
@@ -142,15 +144,25 @@ impl Write for Rows<'_> {
         self.run(&sql, params).map(drop)
     }
 
-    fn put_cell(&mut self, side: Side, cell: &HashedCell) -> Result<()> {
-        let key = (side_column(side), cell.target.0);
-        let Some(held) = cell.cell else {
-            return self.run("DELETE FROM cell WHERE side = ?1 AND target = ?2", key).map(drop);
-        };
+    fn put_in_force(&mut self, target: &TargetHash, kind: TargetKind, in_force: &InForce) -> Result<()> {
+        let sides = [in_force.access, in_force.sessions];
+        if sides == [None, None] {
+            return self.run("DELETE FROM cell WHERE target = ?1", [target.0]).map(drop);
+        }
+        let line =
+            |cell: Option<Cell>| cell.map(|held| HashedCell { target: *target, kind, cell: Some(held) }.to_line());
+        let due = sides.into_iter().flatten().filter_map(|cell| until_column(cell.until)).min();
         self.run(
-            "INSERT INTO cell (side, target, until, line) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (target, side) DO UPDATE SET until = excluded.until, line = excluded.line",
-            params![key.0, key.1, until_column(held.until), cell.to_line()],
+            "INSERT INTO cell (target, access, access_until, sessions, due) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (target) DO UPDATE SET access = excluded.access, access_until = excluded.access_until, \
+             sessions = excluded.sessions, due = excluded.due",
+            params![
+                target.0,
+                line(in_force.access),
+                in_force.access.and_then(|cell| until_column(cell.until)),
+                line(in_force.sessions),
+                due
+            ],
         )
         .map(drop)
     }
@@ -254,11 +266,7 @@ impl Write for Rows<'_> {
                  (SELECT epoch, seq FROM revocation WHERE spent_after < ?1 ORDER BY spent_after LIMIT ?2)",
                 params![entries, most],
             )?,
-            self.run(
-                "DELETE FROM cell WHERE (side, target) IN \
-                 (SELECT side, target FROM cell WHERE until < ?1 ORDER BY until LIMIT ?2)",
-                params![entries, most],
-            )?,
+            self.prune_cells(horizon.entries, limit)?,
             self.run(
                 "DELETE FROM session WHERE sid IN (SELECT sid FROM session WHERE expires < ?1 ORDER BY expires LIMIT ?2)",
                 params![entries, most],
@@ -271,7 +279,8 @@ impl Write for Rows<'_> {
             )?,
             self.run(
                 "DELETE FROM audit WHERE id IN \
-                 (SELECT id FROM (SELECT id, time_millis FROM audit ORDER BY id LIMIT ?2) WHERE time_millis < ?1)",
+                 (SELECT id FROM (SELECT id, time_millis FROM audit ORDER BY id LIMIT ?2) WHERE time_millis < ?1) \
+                 AND id < (SELECT max(id) FROM audit)",
                 params![Number(horizon.audit.0), most],
             )?,
             self.run(
@@ -293,6 +302,27 @@ impl Write for Rows<'_> {
 }
 
 impl Rows<'_> {
+    /// Takes what has lapsed out of the cells, each side by itself.
+    fn prune_cells(&mut self, before: UnixSeconds, limit: usize) -> Result<usize> {
+        let sql = "SELECT access, sessions FROM cell WHERE due < ?1 ORDER BY due LIMIT ?2";
+        let due: Vec<(Option<String>, Option<String>)> =
+            self.all(sql, params![Number(before.0), Number(limit as u64)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut removed = 0;
+        for (access, sessions) in due {
+            let (access, sessions) = (cell_of(access)?, cell_of(sessions)?);
+            let Some(HashedCell { target, kind, .. }) = access.or(sessions) else { continue };
+            let mut stays = |hashed: Option<HashedCell>| {
+                let held = hashed.and_then(|hashed| hashed.cell);
+                let stays = held.filter(|cell| !matches!(cell.until, Until::At(second) if second < before));
+                removed += usize::from(held != stays);
+                stays
+            };
+            let in_force = InForce { access: stays(access), sessions: stays(sessions) };
+            self.put_in_force(&target, kind, &in_force)?;
+        }
+        Ok(removed)
+    }
+
     /// Lines go from the front only, up to the first that is young enough, and never the last one.
     fn prune_lines(&self, before: UnixMillis, limit: usize) -> Result<usize> {
         let sql = "SELECT epoch, seq, time_millis FROM line ORDER BY epoch, seq LIMIT ?1";
@@ -329,18 +359,6 @@ impl Rows<'_> {
             )?;
         }
         self.audit.clear();
-        if let Some((last, _)) = self.lines.last() {
-            self.put_head(Head { at: last.at, chain: last.chain })?;
-        }
         Ok(self.lines.drain(..).map(|(line, _)| line).collect())
-    }
-
-    fn put_head(&self, head: Head) -> Result<()> {
-        self.run(
-            "INSERT INTO head (one, epoch, seq, chain) VALUES (1, ?1, ?2, ?3) \
-             ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, chain = excluded.chain",
-            params![head.at.epoch, Number(head.at.seq), head.chain.0],
-        )
-        .map(drop)
     }
 }
