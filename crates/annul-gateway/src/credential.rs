@@ -5,17 +5,17 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::config::ClientConfig;
 
-/// A client id and secret to compare with.
-#[derive(Clone, Debug)]
-pub(crate) struct Client(ClientConfig);
+/// A client id and secret to compare with, joined as they are sent.
+pub(crate) struct Client(Zeroizing<String>);
 
 impl Client {
     /// The configured client, if one is.
     pub(crate) fn of(config: &ClientConfig) -> Option<Self> {
-        config.is_set().then(|| Self(config.clone()))
+        config.is_set().then(|| Self(Zeroizing::new(format!("{}:{}", config.client_id, config.client_secret.expose()))))
     }
 
     /// Whether a request carries exactly this client's credential, once. The comparison takes as long
@@ -29,9 +29,8 @@ impl Client {
         if !scheme.eq_ignore_ascii_case("basic") {
             return false;
         }
-        let Ok(decoded) = STANDARD.decode(encoded.trim()) else { return false };
-        let expected = format!("{}:{}", self.0.client_id, self.0.client_secret.expose());
-        decoded.ct_eq(expected.as_bytes()).into()
+        let Ok(decoded) = STANDARD.decode(encoded.trim()).map(Zeroizing::new) else { return false };
+        decoded.ct_eq(self.0.as_bytes()).into()
     }
 }
 
@@ -42,7 +41,8 @@ mod tests {
     use super::*;
 
     fn sent(values: &[&str]) -> bool {
-        let client = Client(ClientConfig { client_id: "rs".into(), client_secret: "s:1".to_owned().into() });
+        let config = ClientConfig { client_id: "rs".into(), client_secret: "s:1".to_owned().into() };
+        let client = Client::of(&config).unwrap();
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());

@@ -12,17 +12,19 @@ use annul::http::Explain;
 use annul::policy::{OnStale, Policy};
 use annul::token::Expect;
 use annul::{BuildError, Route, Verifier};
-use axum::Router;
+use axum::error_handling::HandleErrorLayer;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
+use axum::{BoxError, Router};
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use http::StatusCode;
 use hyper_util::rt::TokioTimer;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::Semaphore;
+use tower::ServiceBuilder;
+use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::config::{Config, OnStaleConfig};
 use crate::connections::Bounded;
@@ -31,7 +33,10 @@ use crate::{feed, forward_auth, health, introspect};
 
 /// What every handler reads.
 #[derive(Clone)]
-pub(crate) struct Gateway {
+pub(crate) struct Gateway(Arc<Shared>);
+
+/// See [`Gateway`].
+pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) route: Route,
     pub(crate) introspection: Option<Client>,
@@ -40,6 +45,14 @@ pub(crate) struct Gateway {
     pub(crate) held: Arc<Semaphore>,
     pub(crate) explain: Explain,
     pub(crate) metrics: PrometheusHandle,
+}
+
+impl std::ops::Deref for Gateway {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl Gateway {
@@ -197,7 +210,7 @@ async fn gateway(config: &Config) -> Result<Gateway, ServeError> {
         builder = builder.foreign(Expect::foreign(&foreign.issuer, &foreign.audience));
     }
     let verifier = builder.build().await?;
-    Ok(Gateway {
+    Ok(Gateway(Arc::new(Shared {
         route: verifier.route(policy(config)),
         verifier,
         introspection: Client::of(&config.introspection),
@@ -205,7 +218,7 @@ async fn gateway(config: &Config) -> Result<Gateway, ServeError> {
         held: Arc::new(Semaphore::new(feed::MAX_HELD)),
         explain: Explain::Discreetly,
         metrics: recorder(),
-    })
+    })))
 }
 
 fn policy(config: &Config) -> Policy {
@@ -218,6 +231,13 @@ fn policy(config: &Config) -> Policy {
 }
 
 fn router(gateway: Gateway) -> Router {
+    // One stack, for each `layer` of a router costs every request an allocation and copies of those below.
+    // A timer is set only for a request that has to wait.
+    let bounded = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(HandleErrorLayer::new(async |_: BoxError| StatusCode::SERVICE_UNAVAILABLE))
+        .layer(TimeoutLayer::new(LONGEST_REQUEST));
     Router::new()
         .route("/v1/auth", any(forward_auth::authorise))
         .route("/v1/introspect", post(introspect::introspect))
@@ -225,10 +245,8 @@ fn router(gateway: Gateway) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/statusz", get(health::statusz))
         .route("/metrics", get(health::metrics))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST_REQUEST))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .merge(feed::routes(&gateway))
-        .layer(CatchPanicLayer::new())
+        .layer(bounded)
+        .merge(feed::routes(&gateway).layer(CatchPanicLayer::new()))
         .with_state(gateway)
 }
 

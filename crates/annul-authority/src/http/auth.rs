@@ -199,6 +199,10 @@ pub fn has_authorization(headers: &HeaderMap) -> bool {
 /// Undoes `application/x-www-form-urlencoded`; `None` for a broken escape or bytes that are no UTF-8.
 #[must_use]
 pub fn form_decode(encoded: &[u8]) -> Option<String> {
+    // A token has nothing to be undone, and is most of a form.
+    if !encoded.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        return String::from_utf8(encoded.to_vec()).ok();
+    }
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
     while let Some((&byte, tail)) = rest.split_first() {

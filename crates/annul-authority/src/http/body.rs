@@ -121,13 +121,13 @@ impl FormBody {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let broken = || Problem::new(Code::RequestInvalid, "the form has a broken escape");
+        let text = str::from_utf8(bytes).map_err(|_| broken())?;
         let mut pairs: Vec<(String, String)> = Vec::new();
-        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let mut parts = pair.splitn(2, |byte| *byte == b'=');
-            let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            let (Some(name), Some(value)) = (form_decode(name), form_decode(value)) else {
-                return Err(Problem::new(Code::RequestInvalid, "the form has a broken escape"));
-            };
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = form_decode(name.as_bytes()).zip(form_decode(value.as_bytes()));
+            let (name, value) = decoded.ok_or_else(broken)?;
             if !REPEATABLE.contains(&name.as_str()) && pairs.iter().any(|(known, _)| *known == name) {
                 return Err(Problem::new(Code::RequestAmbiguous, "a parameter of the form is repeated"));
             }

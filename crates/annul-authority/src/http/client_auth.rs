@@ -95,7 +95,7 @@ impl FromRequest<App> for TokenRequest {
 /// bound to.
 fn proof(parts: &Parts, client: &OAuthClient, app: &App) -> Result<Option<ProofKey>, Problem> {
     let by_dpop = dpop::proof_key(parts, app)?;
-    if by_dpop.is_some() || !client.metadata.tls_client_certificate_bound_access_tokens {
+    if by_dpop.is_some() || !client.metadata().tls_client_certificate_bound_access_tokens {
         return Ok(by_dpop);
     }
     Ok(certificate::of(parts, app)?.map(|certificate| certificate.proof_key()))
@@ -106,15 +106,17 @@ async fn authenticate(parts: &Parts, form: &FormBody, app: &App) -> Result<OAuth
     let assertion = assertion(form)?;
     let ambiguous = |detail| Err(Problem::new(Code::RequestAmbiguous, detail));
     let id = form.get("client_id");
-    let addresses = [endpoint(app, TOKEN_PATH), endpoint(app, parts.uri.path())];
-    let certificate;
+    let (addresses, certificate);
     let proof = match (&basic, form.get("client_secret"), assertion) {
         (Some(basic), None, None) => match id {
             Some(id) if id != basic.id => return ambiguous("client_id names another client than the header"),
             _ => ClientProof::Basic { client_id: &basic.id, secret: &basic.secret },
         },
         (None, Some(secret), None) => ClientProof::Post { client_id: id.ok_or_else(nameless)?, secret },
-        (None, None, Some(assertion)) => ClientProof::Assertion { client_id: id, assertion, addresses: &addresses },
+        (None, None, Some(assertion)) => {
+            addresses = [endpoint(app, TOKEN_PATH), endpoint(app, parts.uri.path())];
+            ClientProof::Assertion { client_id: id, assertion, addresses: &addresses }
+        }
         (None, None, None) => {
             certificate = certificate::of(parts, app)?;
             ClientProof::Id { client_id: id.ok_or_else(nameless)?, certificate: certificate.as_ref() }

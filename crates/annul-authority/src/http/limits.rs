@@ -8,6 +8,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -22,6 +23,8 @@ use crate::config::LimitsConfig;
 /// Keys one lane remembers before it drops those that are at rest. An address costs its sender
 /// nothing, so the memory for addresses is bounded; dropping a key at rest changes no answer.
 const MAX_KEYS: usize = 100_000;
+/// Requests of a lane after which its keys are counted: by as many it may hold more.
+const COUNT_EVERY: u32 = 1_000;
 
 /// The lanes of one server.
 pub struct Limits {
@@ -81,17 +84,19 @@ fn network(address: IpAddr) -> IpAddr {
 struct Lane<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, DashMapStateStore<K>, DefaultClock>,
     clock: DefaultClock,
+    asked: AtomicU32,
 }
 
 impl<K: Hash + Eq + Clone> Lane<K> {
     fn new(per_second: u32) -> Self {
         let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(BURST_SECONDS));
-        Self { limiter: RateLimiter::dashmap(quota), clock: DefaultClock::default() }
+        Self { limiter: RateLimiter::dashmap(quota), clock: DefaultClock::default(), asked: AtomicU32::new(0) }
     }
 
     fn admit(&self, key: &K, lane: &str) -> Result<(), Problem> {
-        if self.limiter.len() > MAX_KEYS {
+        // To count the keys takes a look at every part of the map.
+        if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(COUNT_EVERY) && self.limiter.len() > MAX_KEYS {
             self.limiter.retain_recent();
         }
         self.limiter.check_key(key).map_err(|not_until| {

@@ -5,8 +5,8 @@
 //! Answers that no handler made (unknown path, wrong method, a panic) take the same way, so no
 //! error reaches a client in another form.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -252,7 +252,7 @@ pub struct OauthError {
 
 /// The id of a request, for its log lines and its answer.
 #[derive(Clone, Debug)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The caller's own, if it is plain; else one that no other request of this process has, nor,
@@ -260,20 +260,20 @@ impl RequestId {
     fn of(headers: &HeaderMap) -> Self {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| uuid::Uuid::now_v7().as_u64_pair().1);
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-            (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(plain)
+        let given = headers.get(REQUEST_ID).filter(|id| {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(plain)
         });
-        Self(match given {
-            Some(given) => given.into(),
-            None => format!("{:016x}-{:x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed)).into(),
-        })
+        Self(given.cloned().unwrap_or_else(|| {
+            let made = format!("{:016x}-{:x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed));
+            HeaderValue::try_from(made).expect("hexadecimal digits are plain")
+        }))
     }
 
     /// Its text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.to_str().unwrap_or_default()
     }
 }
 
@@ -309,9 +309,7 @@ pub async fn finish(mut request: Request, next: Next) -> Response {
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     }
     headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
-        headers.insert(REQUEST_ID, value);
-    }
+    headers.insert(REQUEST_ID, request_id.0);
     response
 }
 

@@ -4,6 +4,7 @@
 //! token of the log, so that revoking everything cuts nobody off who has to mend things.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use annul_core::time::UnixMillis;
 use base64::Engine as _;
@@ -40,14 +41,15 @@ const TAKEN: [&str; 3] = [LOGIN_CLIENT, CANARY, Caller::SYSTEM];
 pub struct AuthenticatedClient {
     /// Its id.
     pub client_id: String,
-    /// What it may do.
-    pub scopes: BTreeSet<String>,
+    /// What it was registered with, which all of its requests share.
+    record: Arc<ClientRecord>,
 }
 
 impl AuthenticatedClient {
     /// Refuses a client without the scope. No scope implies another.
     pub fn require(&self, scope: &str) -> Result<(), VerbError> {
-        if self.scopes.contains(scope) { Ok(()) } else { Err(VerbError::InsufficientScope { scope: scope.to_owned() }) }
+        let is_held = self.record.scopes.iter().any(|held| held == scope);
+        if is_held { Ok(()) } else { Err(VerbError::InsufficientScope { scope: scope.to_owned() }) }
     }
 }
 
@@ -103,8 +105,7 @@ impl Authority {
     /// The client with this id, if the secret is its own. An unknown id takes the same path.
     pub async fn authenticate_client(&self, client_id: &str, secret: &str) -> Result<AuthenticatedClient, VerbError> {
         let record = self.proven_by_secret(client_id, secret).await?;
-        let scopes = record.scopes.iter().cloned().collect();
-        Ok(AuthenticatedClient { client_id: record.client_id.clone(), scopes })
+        Ok(AuthenticatedClient { client_id: record.client_id.clone(), record })
     }
 
     /// Makes a client. Its id can be no account's name, so that no user can pass for a machine.

@@ -100,8 +100,11 @@ impl Authority {
     ) -> Result<Vec<String>, VerbError> {
         let default = &self.setup().audience;
         let asked = bounds::audiences(asked, default)?;
-        let is_admitted =
-            |name: &String| client.scopes.contains(ISSUES) || default.contains(name) || held.contains(&name.as_str());
+        let is_admitted = |name: &String| {
+            client.scopes().iter().any(|scope| scope == ISSUES)
+                || default.contains(name)
+                || held.contains(&name.as_str())
+        };
         match asked.iter().find(|name| !is_admitted(name)) {
             Some(refused) => Err(VerbError::AudienceRefused { audience: bounds::shown(refused) }),
             None => Ok(asked),

@@ -1,9 +1,7 @@
 //! Introspection: what a token says and whether it may be used, plain (RFC 7662) or signed (RFC 9701).
 
 use annul_core::token::VerifiedToken;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
 
 use crate::authority::Authority;
 use crate::error::VerbError;
@@ -15,47 +13,46 @@ use crate::verbs::oauth_clients::OAuthClient;
 const ANSWER: &str = "token-introspection+jwt";
 /// The scope that may ask about every access token.
 const READS: &str = "annul.read";
-/// Claims that an answer repeats.
-const TOLD: [&str; 15] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "client_id",
-    "scope",
-    "cnf",
-    "act",
-    "may_act",
-    "sid",
-    "device_id",
-    "auth_time",
-];
+/// An introspection answer (RFC 7662).
+#[derive(Clone, Debug)]
+pub enum Introspection {
+    /// The token may not be used, or its state is none of the caller's business.
+    Inactive,
+    /// An access token that may be used at the moment of asking.
+    AccessToken(VerifiedToken),
+    /// A refresh token that may be used at the moment of asking, by its members.
+    RefreshToken(Map<String, Value>),
+}
 
-/// An introspection answer (RFC 7662): a token that is not active has `active` and nothing else.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
-pub struct Introspection {
+impl Introspection {
     /// Whether the token may be used.
-    pub active: bool,
-    /// The members of an active token.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    pub members: Map<String, Value>,
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        !matches!(self, Self::Inactive)
+    }
+
+    /// The answer as a JSON object; one about a token that is not active has `active` and nothing else.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Inactive => json!({ "active": false }).to_string(),
+            Self::AccessToken(token) => token.introspected().to_owned(),
+            Self::RefreshToken(members) => Value::Object(members.clone()).to_string(),
+        }
+    }
 }
 
 impl Authority {
     /// Whether an access token is active, and if so what it says. A token that is not active for
     /// whatever reason is told from none other.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, VerbError> {
-        let inactive = Introspection::default();
         let token = match self.known_or_verified(token).await {
             Ok(token) => token,
-            Err(VerbError::Token(_)) => return Ok(inactive),
+            Err(VerbError::Token(_)) => return Ok(Introspection::Inactive),
             Err(error) => return Err(error),
         };
-        if self.is_active(&token).await? { Ok(told(&token)) } else { Ok(inactive) }
+        let is_active = self.is_active(&token).await?;
+        Ok(if is_active { Introspection::AccessToken(token) } else { Introspection::Inactive })
     }
 
     /// The same for a client: with `annul.read` about every access token, whoever it is for; without
@@ -74,7 +71,10 @@ impl Authority {
         }
         let may_read = client.require(READS);
         let answer = self.introspect(token).await?;
-        let is_own = answer.members.get("client_id").and_then(Value::as_str) == Some(client.client_id.as_str());
+        let is_own = match &answer {
+            Introspection::AccessToken(token) => token.claims().client_id() == Some(client.client_id.as_str()),
+            Introspection::Inactive | Introspection::RefreshToken(_) => false,
+        };
         if !is_own {
             may_read?;
         }
@@ -89,10 +89,11 @@ impl Authority {
         let _signing = self.signing_lock().read().await;
         let standing = self.standing();
         let signer = standing.signer()?;
-        let wanted = client.metadata.introspection_signed_response_alg.as_deref();
+        let wanted = client.metadata().introspection_signed_response_alg.as_deref();
         if let Some(wanted) = wanted.filter(|wanted| *wanted != signer.algorithm().name()) {
             return Err(VerbError::AnswerAlgorithm { wanted: wanted.to_owned() });
         }
+        let answer: Value = serde_json::from_str(&answer.to_json()).expect("an answer is JSON");
         let claims = json!({
             "iss": self.issuer(),
             "aud": client.client_id,
@@ -114,19 +115,19 @@ impl Authority {
         client: &OAuthClient,
         token: &RefreshToken,
     ) -> Result<Introspection, VerbError> {
-        let inactive = Introspection::default();
         let sid = token.sid();
-        let Some(family) = self.store().family(&sid).await? else { return Ok(inactive) };
-        let Some(view) = self.store().session(&sid).await? else { return Ok(inactive) };
+        let Some(family) = self.store().family(&sid).await? else { return Ok(Introspection::Inactive) };
+        let Some(view) = self.store().session(&sid).await? else { return Ok(Introspection::Inactive) };
         let presented = Presented::RefreshToken { generation: token.generation(), hash: token.hash() };
         let is_current = family.recognise(&presented, self.clock().millis()) == Recognised::Current;
         let session = view.session;
         let is_own = session.client_id.as_deref() == Some(client.client_id.as_str());
         if !is_own || !is_current || view.status != SessionStatus::Live {
-            return Ok(inactive);
+            return Ok(Introspection::Inactive);
         }
         let mut members = Map::new();
         let mut tell = |name: &str, value: Value| members.insert(name.to_owned(), value);
+        tell("active", true.into());
         tell("iss", self.issuer().into());
         tell("sub", session.subject.into());
         tell("sid", sid.into());
@@ -139,15 +140,6 @@ impl Authority {
         if let Some(proof_key) = session.confirmation {
             tell("cnf", json!(proof_key));
         }
-        Ok(Introspection { active: true, members })
+        Ok(Introspection::RefreshToken(members))
     }
-}
-
-fn told(token: &VerifiedToken) -> Introspection {
-    let claims = token.claims();
-    let named = |name: &str| Some((name.to_owned(), claims.get(name)?.clone()));
-    let mut members: Map<String, Value> = TOLD.into_iter().filter_map(named).collect();
-    let is_bound_by_dpop = claims.get("cnf").is_some_and(|cnf| cnf.get("jkt").is_some());
-    members.insert("token_type".to_owned(), Value::from(if is_bound_by_dpop { "DPoP" } else { "Bearer" }));
-    Introspection { active: true, members }
 }

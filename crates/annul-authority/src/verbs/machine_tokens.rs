@@ -27,10 +27,10 @@ impl OAuthClient {
     /// The scope that the client is granted in its own name: what it asks for, if that is its own, or all
     /// of its own. Scopes of this authority's endpoints are in no token.
     pub(crate) fn granted_scope(&self, asked: Option<&str>) -> Result<Option<String>, VerbError> {
-        let is_granted = |word: &str| self.scopes.contains(word) && !OWN_SCOPES.contains(&word);
+        let is_granted = |word: &str| self.scopes().iter().any(|own| own == word) && !OWN_SCOPES.contains(&word);
         let words: Vec<&str> = match asked.filter(|asked| !asked.trim().is_empty()) {
             Some(asked) => bounds::scope(asked)?,
-            None => self.scopes.iter().map(String::as_str).filter(|word| is_granted(word)).collect(),
+            None => self.scopes().iter().map(String::as_str).filter(|word| is_granted(word)).collect(),
         };
         match words.iter().find(|word| !is_granted(word)) {
             Some(refused) => Err(VerbError::InvalidScope { scope: (*refused).to_owned() }),

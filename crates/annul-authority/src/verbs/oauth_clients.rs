@@ -1,8 +1,8 @@
 //! Who calls the OAuth endpoints: the client, proven in the way it was registered for.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use annul_core::time::UnixMillis;
 use annul_core::token::{Algorithm, Expect, KeySet, TokenError, Typ, UnverifiedToken, verify_jws};
 use subtle::ConstantTimeEq as _;
 
@@ -29,39 +29,46 @@ const ASSERTION_REALM: &str = "client_assertion";
 pub struct OAuthClient {
     /// Its id.
     pub client_id: String,
-    /// What it may do.
-    pub scopes: BTreeSet<String>,
-    /// What it may be given tokens for.
-    pub grants: BTreeSet<GrantType>,
-    /// How it proved itself; with [`AuthMethod::None`] it did not.
-    pub method: AuthMethod,
     /// The key that its request proved to hold besides: what a token given to it is bound to.
     pub proof: Option<ProofKey>,
-    /// What else it was registered with.
-    pub metadata: Arc<ClientMetadata>,
+    /// What it was registered with, which all of its requests share.
+    record: Arc<ClientRecord>,
 }
 
 impl OAuthClient {
-    /// Whether it is a public client: anybody may be calling.
+    /// What it may do.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.record.scopes
+    }
+
+    /// What else it was registered with.
+    #[must_use]
+    pub fn metadata(&self) -> &ClientMetadata {
+        &self.record.metadata
+    }
+
+    /// Whether it is a public client, which proves nothing: anybody may be calling.
     #[must_use]
     pub fn is_public(&self) -> bool {
-        self.method == AuthMethod::None
+        self.metadata().token_endpoint_auth_method == AuthMethod::None
     }
 
     /// Refuses a client without the scope. No scope implies another.
     pub fn require(&self, scope: &str) -> Result<(), VerbError> {
-        if self.scopes.contains(scope) { Ok(()) } else { Err(VerbError::InsufficientScope { scope: scope.to_owned() }) }
+        let is_held = self.scopes().iter().any(|held| held == scope);
+        if is_held { Ok(()) } else { Err(VerbError::InsufficientScope { scope: scope.to_owned() }) }
     }
 
     /// Refuses a client that was not registered for the grant.
     pub fn require_grant(&self, grant: GrantType) -> Result<(), VerbError> {
-        if self.grants.contains(&grant) { Ok(()) } else { Err(VerbError::GrantNotAllowed { grant }) }
+        if self.metadata().grant_types.contains(&grant) { Ok(()) } else { Err(VerbError::GrantNotAllowed { grant }) }
     }
 
     /// The client whose request proved to hold this key, or none. One that is to get bound tokens only is
     /// refused without the proof that it registered for.
     pub fn bound_to(self, proof: Option<ProofKey>) -> Result<Self, VerbError> {
-        let metadata = &self.metadata;
+        let metadata = self.metadata();
         match proof {
             Some(ProofKey::Jwk(_)) | None if metadata.tls_client_certificate_bound_access_tokens => {
                 Err(VerbError::CertificateRequired)
@@ -73,15 +80,11 @@ impl OAuthClient {
         }
     }
 
-    fn of(record: &ClientRecord) -> Self {
-        Self {
-            client_id: record.client_id.clone(),
-            scopes: record.scopes.iter().cloned().collect(),
-            grants: record.metadata.grant_types.iter().copied().collect(),
-            method: record.metadata.token_endpoint_auth_method,
-            proof: None,
-            metadata: Arc::new(record.metadata.clone()),
-        }
+    /// The client that was registered so. Whoever makes one has seen it prove itself, or knows that it
+    /// is a public one.
+    #[must_use]
+    pub fn of(record: Arc<ClientRecord>) -> Self {
+        Self { client_id: record.client_id.clone(), proof: None, record }
     }
 
     /// The client of sessions that logins opened, which nobody has to register.
@@ -91,14 +94,13 @@ impl OAuthClient {
             grant_types: vec![GrantType::TokenExchange, GrantType::RefreshToken],
             ..ClientMetadata::default()
         };
-        Self {
+        Self::of(Arc::new(ClientRecord {
             client_id: LOGIN_CLIENT.to_owned(),
-            scopes: BTreeSet::new(),
-            grants: metadata.grant_types.iter().copied().collect(),
-            method: AuthMethod::None,
-            proof: None,
-            metadata: Arc::new(metadata),
-        }
+            secret_hash: Vec::new(),
+            scopes: Vec::new(),
+            created: UnixMillis(0),
+            metadata,
+        }))
     }
 }
 
@@ -180,7 +182,7 @@ impl Authority {
         if !by.contains(&record.metadata.token_endpoint_auth_method) {
             return Err(VerbError::InvalidClient);
         }
-        Ok(OAuthClient::of(&record))
+        Ok(OAuthClient::of(record))
     }
 
     async fn client_by_id(&self, id: &str, certificate: Option<&ClientCertificate>) -> Result<OAuthClient, VerbError> {
@@ -189,13 +191,12 @@ impl Authority {
         }
         let record = self.clients().find(self.store().as_ref(), id).await?.ok_or(VerbError::InvalidClient)?;
         let metadata = &record.metadata;
-        match metadata.token_endpoint_auth_method {
-            AuthMethod::None => Ok(OAuthClient::of(&record)),
-            AuthMethod::TlsClientAuth if certificate.is_some_and(|certificate| certificate.is_of(metadata)) => {
-                Ok(OAuthClient::of(&record))
-            }
-            _ => Err(VerbError::InvalidClient),
-        }
+        let is_proven = match metadata.token_endpoint_auth_method {
+            AuthMethod::None => true,
+            AuthMethod::TlsClientAuth => certificate.is_some_and(|certificate| certificate.is_of(metadata)),
+            _ => false,
+        };
+        if is_proven { Ok(OAuthClient::of(record)) } else { Err(VerbError::InvalidClient) }
     }
 
     /// RFC 7523 §3, with the issuer as the only audience unless the client was registered before that.
@@ -222,7 +223,7 @@ impl Authority {
         let is_meant = token.claims().aud().iter().all(|aud| audiences.iter().any(|known| known == aud));
         let verified = token.verify(&keys, &expected_of(&id, &audiences), self.clock().seconds());
         let refused = match verified {
-            Ok(verified) if is_meant => return self.used_once(&record, verified.claims()).await,
+            Ok(verified) if is_meant => return self.used_once(record, verified.claims()).await,
             Ok(_) => TokenError::AudienceMismatch,
             Err(error) => error,
         };
@@ -233,7 +234,11 @@ impl Authority {
         }
     }
 
-    async fn used_once(&self, record: &ClientRecord, claims: &annul_core::Claims) -> Result<OAuthClient, VerbError> {
+    async fn used_once(
+        &self,
+        record: Arc<ClientRecord>,
+        claims: &annul_core::Claims,
+    ) -> Result<OAuthClient, VerbError> {
         let (Some(jti), Some(exp)) = (claims.jti(), claims.exp()) else {
             return Err(VerbError::ClientAssertion { why: "jti and exp have to be there".to_owned() });
         };

@@ -123,5 +123,5 @@ impl Authority {
 /// An access token that is its own refresh credential cannot be revoked alone: it would still be
 /// exchanged.
 fn ends_with_its_token(client: &OAuthClient, session: &Session) -> bool {
-    client.metadata.revoke_session_with_access_token || session.refresh_by == Some(RefreshBy::AccessToken)
+    client.metadata().revoke_session_with_access_token || session.refresh_by == Some(RefreshBy::AccessToken)
 }

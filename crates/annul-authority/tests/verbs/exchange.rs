@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annul_authority::authority::Caller;
-use annul_authority::model::{AuthMethod, ClientMetadata, GrantType, SubjectNames};
+use annul_authority::model::{AuthMethod, ClientMetadata, ClientRecord, GrantType, SubjectNames};
 use annul_authority::secrets::secret::Secret;
 use annul_authority::verbs::exchange::ExchangeRequest;
 use annul_authority::verbs::granted::Granted;
@@ -11,6 +11,7 @@ use annul_authority::verbs::issuers::IssuerRequest;
 use annul_authority::verbs::oauth_clients::OAuthClient;
 use annul_authority::verbs::revocations::RevokeRequest;
 use annul_authority::verbs::sessions::OpenSession;
+use annul_core::time::UnixMillis;
 use annul_core::token::UnverifiedToken;
 use serde_json::{Value, json};
 
@@ -19,13 +20,17 @@ use crate::world::{AUDIENCE, FOREIGN, ISSUER, World, claims, code, login, target
 
 /// A confidential client that may exchange tokens and use assertions, and nothing else.
 pub(crate) fn client(client_id: &str) -> OAuthClient {
-    OAuthClient {
+    OAuthClient::of(Arc::new(record(client_id)))
+}
+
+fn record(client_id: &str) -> ClientRecord {
+    let metadata = ClientMetadata { grant_types: GrantType::ALL.to_vec(), ..ClientMetadata::default() };
+    ClientRecord {
         client_id: client_id.to_owned(),
-        scopes: std::collections::BTreeSet::from(["read".to_owned()]),
-        grants: GrantType::ALL.into_iter().collect(),
-        method: AuthMethod::ClientSecretBasic,
-        proof: None,
-        metadata: Arc::new(ClientMetadata::default()),
+        secret_hash: vec![1],
+        scopes: vec!["read".to_owned()],
+        created: UnixMillis(0),
+        metadata,
     }
 }
 
@@ -188,8 +193,8 @@ async fn at_5_an_audience_is_the_configured_one_or_the_tokens_unless_the_client_
     let root = world.open("alice", "phone").await;
     let to = |audience: &str| ExchangeRequest { audience: vec![audience.to_owned()], ..of(&root.access_token) };
     assert_eq!(refused(&world, &client("api"), to("payroll")).await, "audience_refused");
-    let mut issuing = client("api");
-    issuing.scopes.insert("annul.issue".to_owned());
+    let issuing = ClientRecord { scopes: vec!["annul.issue".to_owned(), "read".to_owned()], ..record("api") };
+    let issuing = OAuthClient::of(Arc::new(issuing));
     let granted = world.authority.exchange(&Caller::client("api"), &issuing, to("payroll")).await.unwrap();
     assert_eq!(said(&granted.access_token)["aud"], "payroll");
     let both = vec!["payroll".to_owned(), AUDIENCE.to_owned()];
@@ -277,7 +282,8 @@ async fn a_bound_token_is_not_exchanged_by_somebody_who_only_says_who_he_is() {
     let bound = serde_json::from_value(json!({ "jkt": thumbprint })).unwrap();
     let opened = OpenSession { confirmation: Some(bound), ..login("alice", "phone") };
     let root = world.try_open(opened).await.unwrap();
-    let mut public = OAuthClient { method: AuthMethod::None, ..client("app") };
+    let metadata = ClientMetadata { token_endpoint_auth_method: AuthMethod::None, ..record("app").metadata };
+    let mut public = OAuthClient::of(Arc::new(ClientRecord { metadata, ..record("app") }));
     assert_eq!(refused(&world, &public, of(&root.access_token)).await, "request_invalid");
     public.proof = Some(serde_json::from_value(json!({ "jkt": thumbprint })).unwrap());
     let granted = world.authority.exchange(&Caller::client("app"), &public, of(&root.access_token)).await.unwrap();

@@ -21,7 +21,7 @@ async fn grouped() -> World {
 
 async fn asked(world: &World, token: &Secret) -> CheckAnswer {
     let answer = world.check(token.expose()).await;
-    let active = world.authority.introspect(token.expose()).await.unwrap().active;
+    let active = world.authority.introspect(token.expose()).await.unwrap().is_active();
     assert_eq!(active, answer.verdict == CheckVerdict::Active, "introspection and check disagree");
     answer
 }

@@ -154,7 +154,7 @@ impl World {
         };
         // Once as it comes, once after the authority's own view had its turn.
         for _ in 0..2 {
-            let active = self.authority.introspect(token).await.unwrap().active;
+            let active = self.authority.introspect(token).await.unwrap().is_active();
             // Introspection grants less leeway than a check, so it may call an old token expired.
             assert!(asked == Found::Active || !active, "introspection calls {asked:?} active");
             assert!(active || asked != Found::Active || self.is_late(token), "introspection refuses what is active");

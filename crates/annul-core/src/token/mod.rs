@@ -21,6 +21,7 @@ mod facts;
 mod header;
 mod http_uri;
 mod introspectable;
+mod introspection;
 mod json;
 mod jwk;
 mod key;

@@ -83,6 +83,8 @@ pub(crate) struct Verified {
     digest: OnceLock<[u8; 32]>,
     /// The digest's text, which names a token without `jti`.
     token_hash: Option<String>,
+    /// What introspection tells of it, once somebody asked.
+    introspection: OnceLock<Box<str>>,
 }
 
 /// The number of no ground.
@@ -153,6 +155,7 @@ impl VerifiedToken {
             key_id,
             digest: known_digest,
             token_hash,
+            introspection: OnceLock::new(),
         })))
     }
 
@@ -182,6 +185,11 @@ impl VerifiedToken {
     /// The token as it came. It is a secret of its bearer's.
     fn text(&self) -> &str {
         self.0.text()
+    }
+
+    /// Where [`introspected`](Self::introspected) keeps its answer.
+    pub(super) fn introspection(&self) -> &OnceLock<Box<str>> {
+        &self.0.introspection
     }
 
     /// The claims, as the issuer signed them.

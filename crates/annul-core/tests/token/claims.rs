@@ -2,7 +2,7 @@
 
 use annul_core::settings::ClaimNames;
 use annul_core::time::UnixSeconds;
-use annul_core::token::{Algorithm, Expect, MAX_NAME, TokenError, Typ, UnverifiedToken};
+use annul_core::token::{Algorithm, Expect, MAX_NAME, TokenError, Typ, UnverifiedToken, VerifiedToken};
 use serde_json::{Value, json};
 
 use crate::signing::*;
@@ -373,4 +373,22 @@ fn a_verified_token_tells_what_it_says() {
     assert!(verified.is_own());
     let foreign = present_payload(with(foreign_claims(), json!({"lpos": "9:9"})).to_string()).unwrap();
     assert_eq!(foreign.lpos(), None, "a foreign token has no position, whatever it says");
+}
+
+#[test]
+fn r7662_2_an_answer_repeats_the_registered_claims_and_names_the_client_and_the_type() {
+    let said = |token: &VerifiedToken| serde_json::from_str::<Value>(token.introspected()).unwrap();
+    let own = with(own_claims(), json!({ "scope": "a b", "act": {"sub": "x"}, "tenant": "not registered" }));
+    let token = present_own(&own).unwrap();
+    let expected = with(own, json!({ "active": true, "token_type": "Bearer", "lpos": null, "tenant": null }));
+    assert_eq!(said(&token), expected);
+    assert!(std::ptr::eq(token.introspected(), token.clone().introspected()), "written once");
+
+    let bound = present_own(&with(own_claims(), json!({ "cnf": {"jkt": "a thumbprint"} }))).unwrap();
+    assert_eq!(said(&bound)["token_type"], "DPoP");
+    let odd = foreign_claims().to_string().replace("bob", r#"b\u00f6b \"x\""#);
+    assert_eq!(said(&present_payload(odd).unwrap())["sub"], "b\u{f6}b \"x\"");
+    let awkward = foreign_claims().to_string().replace(r#""f-1""#, r#""f-1","nbf":0.5,"auth_time":1e9"#);
+    let token = present_payload(awkward).unwrap();
+    assert_eq!((&said(&token)["nbf"], &said(&token)["auth_time"]), (&json!(0.5), &json!(1e9)));
 }

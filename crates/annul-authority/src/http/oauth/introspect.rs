@@ -1,6 +1,5 @@
 //! `/oauth2/introspect`: plain (RFC 7662) or signed (RFC 9701).
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT, CONTENT_TYPE, VARY};
@@ -13,8 +12,9 @@ use crate::http::App;
 use crate::http::auth::Read;
 use crate::http::client_auth::OAuthRequest;
 use crate::http::problem::Problem;
-use crate::verbs::introspection::Introspection;
 
+/// The media type of a plain answer.
+const PLAIN: &str = "application/json";
 /// The media type of a signed answer.
 const SIGNED: &str = "application/token-introspection+jwt";
 
@@ -25,6 +25,17 @@ pub struct IntrospectionForm {
     pub token: String,
     /// Ignored: every kind of token is recognised by itself.
     pub token_type_hint: Option<String>,
+}
+
+/// The answer: a token that is not active has `active` and nothing else.
+#[derive(Debug, ToSchema)]
+pub struct Introspection {
+    /// Whether the token may be used.
+    pub active: bool,
+    /// The members of an active token.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub members: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Tells whether a token is active at this moment. An inactive one is `{"active":false}` and nothing
@@ -44,7 +55,7 @@ pub async fn introspect(
         let signed = app.authority.sign_introspection(&request.client, &answer).await?;
         ([(CONTENT_TYPE, HeaderValue::from_static(SIGNED))], signed).into_response()
     } else {
-        Json(answer).into_response()
+        ([(CONTENT_TYPE, HeaderValue::from_static(PLAIN))], answer.to_json()).into_response()
     };
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     Ok(response)
