@@ -408,6 +408,7 @@ impl Authority {
             (Some(token), []) => vec![self.token_named(token).await?],
             (None, texts) if !texts.is_empty() => {
                 let issuer = request.issuer.as_deref().unwrap_or(self.issuer());
+                bounds::name("issuer", issuer)?;
                 let targets: Result<Vec<_>, _> = texts.iter().map(|text| self.target(text, issuer)).collect();
                 let mut targets = targets?;
                 // The same target twice is one entry.

@@ -14,7 +14,7 @@ use crate::verbs::bounds;
 use crate::verbs::revocations::{Revoked, Wait};
 
 /// Fields that one report names at most: more than can be configured.
-const MAX_NAMED_FIELDS: usize = 128;
+pub const MAX_NAMED_FIELDS: usize = 128;
 
 /// The claims a subject has from now on.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -253,6 +253,7 @@ impl Authority {
     fn subject_target(&self, subject: &str, issuer: Option<String>) -> Result<Target, VerbError> {
         bounds::name("subject", subject)?;
         let issuer = issuer.unwrap_or_else(|| self.issuer().to_owned());
+        bounds::name("issuer", &issuer)?;
         Target::one(issuer, TargetKind::Subject, subject)
             .map_err(|error| VerbError::Target { text: format!("subject:{subject}"), error })
     }

@@ -43,6 +43,26 @@ async fn an_unknown_field_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn an_issuer_is_a_name_wherever_one_is_given() {
+    let authority = in_memory(|_| {}).await;
+    let before = authority.get("/statusz").await["position"].clone();
+    let long = "x".repeat(513);
+    for issuer in ["", "a\u{1}b", "a\u{9f}", &long] {
+        let query = [("issuer", issuer)];
+        let about = |method: Method, path: &str| authority.request(method, path).query(&query);
+        expect_problem(about(Method::GET, "/v1/subjects/alice"), 400, "request_invalid").await;
+        expect_problem(about(Method::DELETE, "/v1/subjects/alice/block"), 400, "request_invalid").await;
+        let body = json!({"issuer": issuer});
+        let block = authority.request(Method::POST, "/v1/subjects/alice/block").json(&body);
+        expect_problem(block, 400, "request_invalid").await;
+        let body = json!({"targets": ["subject:alice"], "issuer": issuer});
+        let revocation = authority.request(Method::POST, "/v1/revocations").json(&body);
+        expect_problem(revocation, 400, "request_invalid").await;
+    }
+    assert_eq!(authority.get("/statusz").await["position"], before);
+}
+
+#[tokio::test]
 async fn an_oversized_body_is_refused_whatever_its_length_says() {
     let authority = in_memory(|config| config.limits.body = 4096).await;
     let large = format!("{{\"reason\":\"{}\"}}", "x".repeat(5000));
