@@ -16,7 +16,7 @@ pub mod confirm;
 pub mod credentials;
 pub mod devices;
 pub mod doctor;
-mod document_forms;
+pub mod document;
 pub mod dpop;
 pub mod feed;
 pub mod health;
@@ -99,7 +99,7 @@ impl std::ops::Deref for App {
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (router, document) = openapi::routes().split_for_parts();
-    let document = openapi::finished(document);
+    let document = document::finished(document, &app.config);
     router
         .merge(openapi::document_route(&document))
         // One stack: each `layer` of a router costs every request an allocation and copies of those below.

@@ -1,18 +1,15 @@
-//! The routes, and the document that describes them: one list, so that neither is without the other.
+//! The routes, and where the document that describes them is served: one list, so that neither is without
+//! the other.
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use bytes::Bytes;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder};
-use utoipa::{PartialSchema, ToSchema};
+use serde_json::Value;
+use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::document_forms::describe_forms;
-use super::problem::{OauthError, ProblemDocument};
 use super::{
     App, accounts, audit, clients, credentials, devices, doctor, feed, health, issuers, keys, login, oauth,
     revocations, sessions, settings, subject_keys, subjects, tokens, wellknown,
@@ -82,46 +79,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::metrics))
 }
 
-/// The document with what holds of every operation: how errors look, how callers authenticate.
-#[must_use]
-pub fn finished(mut document: OpenApi) -> OpenApi {
-    let components = document.components.get_or_insert_default();
-    for (name, schema) in
-        [(ProblemDocument::name(), ProblemDocument::schema()), (OauthError::name(), OauthError::schema())]
-    {
-        components.schemas.insert(name.into_owned(), schema);
-    }
-    let scheme = |scheme| SecurityScheme::Http(Http::new(scheme)).into();
-    components.security_schemes.insert("client".to_owned(), scheme(HttpAuthScheme::Basic));
-    components.security_schemes.insert("access_token".to_owned(), scheme(HttpAuthScheme::Bearer));
-    // The router's wildcard is a template like any other to a reader of the document.
-    let paths = std::mem::take(&mut document.paths.paths);
-    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
-    for (path, item) in &mut document.paths.paths {
-        let is_oauth = path.starts_with("/oauth2/");
-        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
-        operations.into_iter().flatten().for_each(|operation| describe_errors(operation, is_oauth));
-    }
-    describe_forms(&mut document);
-    document
-}
-
-fn describe_errors(operation: &mut Operation, is_oauth: bool) {
-    let (schema, media_type) = if is_oauth {
-        (OauthError::name(), "application/json")
-    } else {
-        (ProblemDocument::name(), "application/problem+json")
-    };
-    let content = Content::new(Some(Ref::from_schema_name(schema)));
-    let response = ResponseBuilder::new()
-        .description("an error; its code stands in the table of error codes")
-        .content(media_type, content)
-        .build();
-    operation.responses.responses.insert("default".to_owned(), response.into());
-}
-
 /// The route that serves the document.
-pub fn document_route(document: &OpenApi) -> Router<App> {
-    let json = Bytes::from(document.to_json().expect("the document holds only strings, numbers and maps of them"));
+pub fn document_route(document: &Value) -> Router<App> {
+    let json = Bytes::from(document.to_string());
     Router::new().route("/openapi.json", get(move || async move { ([(CONTENT_TYPE, "application/json")], json) }))
 }

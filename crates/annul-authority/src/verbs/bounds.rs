@@ -25,7 +25,7 @@ pub const MAX_DEVICE_TEXT: usize = 512;
 const SHOWN: usize = 120;
 
 /// Claims that the authority sets, and nobody else.
-const RESERVED: [&str; 20] = [
+pub const RESERVED: [&str; 20] = [
     "iss",
     "sub",
     "aud",

@@ -18,13 +18,13 @@ use crate::verbs::clients::OWN_SCOPES;
 /// Bytes of a client's key set: a dozen of the largest keys.
 const MAX_CLIENT_JWKS: usize = 16 * 1024;
 /// Bytes of a certificate's subject as text.
-const MAX_SUBJECT_DN: usize = 1024;
+pub const MAX_SUBJECT_DN: usize = 1024;
 /// Bytes of a DNS name (RFC 1035 §2.3.4).
-const MAX_DNS_NAME: usize = 253;
+pub const MAX_DNS_NAME: usize = 253;
 /// Addresses that browsers may be sent to after a logout.
-const MAX_REDIRECTS: usize = 16;
+pub const MAX_REDIRECTS: usize = 16;
 /// Bytes of one of them; browsers cut longer ones.
-const MAX_REDIRECT: usize = 2000;
+pub const MAX_REDIRECT: usize = 2000;
 
 /// A client to be made: its id and scopes, and in the same object what is said of it beside them.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -32,7 +32,7 @@ pub const OWN_SCOPES: [&str; 5] = ["annul.issue", "annul.revoke", "annul.read", 
 /// What every secret begins with, so that scanners for leaked secrets find it.
 const SECRET_PREFIX: &str = "annul_cs_";
 /// Scopes of one client.
-const MAX_SCOPES: usize = 64;
+pub const MAX_SCOPES: usize = 64;
 /// Client ids that are ours.
 const TAKEN: [&str; 3] = [LOGIN_CLIENT, CANARY, Caller::SYSTEM];
 

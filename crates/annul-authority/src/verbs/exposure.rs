@@ -25,6 +25,7 @@ const DEFAULT_PAGE: usize = 100;
 #[into_params(parameter_in = Query)]
 pub struct ExposureQuery {
     /// The target, as text.
+    #[param(required = true)]
     pub target: String,
     /// From this second on.
     pub from: u64,

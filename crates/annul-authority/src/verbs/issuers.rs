@@ -17,9 +17,9 @@ use crate::model::{IssuerConfig, KeySource, SubjectNames};
 use crate::verbs::bounds;
 
 /// Seconds that a foreign token may live at most. More would keep every entry for longer.
-const MAX_LIFE: u64 = 30 * 24 * 3600;
+pub const MAX_LIFE: u64 = 30 * 24 * 3600;
 /// Seconds that an issuer's clock may run ahead.
-const MAX_SKEW: u64 = 3600;
+pub const MAX_SKEW: u64 = 3600;
 /// Fetches that may fail before an unknown `kid` means "cannot tell".
 const MISSED_FETCHES: u64 = 3;
 

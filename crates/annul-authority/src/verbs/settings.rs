@@ -10,9 +10,9 @@ use crate::error::VerbError;
 use crate::verbs::bounds;
 
 /// Seconds an own token may live at most: every entry is kept at least that long.
-const MAX_LIFE: u64 = 24 * 3600;
+pub const MAX_LIFE: u64 = 24 * 3600;
 /// Seconds of leeway, or of difference between two clocks, at most.
-const MAX_SLACK: u64 = 3600;
+pub const MAX_SLACK: u64 = 3600;
 
 /// A change of settings; what is not named stays.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]

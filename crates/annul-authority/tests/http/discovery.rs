@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use annul_authority::secrets::passwords::MIN_PASSWORD;
+use annul_authority::verbs::bounds::MAX_SCOPE;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::running::{both, expect, in_memory};
 
@@ -28,7 +30,7 @@ async fn a_known_key_set_is_not_sent_again() {
     assert!(private["keys"].as_array().unwrap().iter().all(|key| key.get("d").is_none()), "{private}");
     let again = keys().header("if-none-match", tag.clone()).send().await.unwrap();
     assert_eq!(again.status(), 304);
-    authority.post("/v1/keys/rotate", serde_json::json!({}), 200).await;
+    authority.post("/v1/keys/rotate", json!({}), 200).await;
     assert_eq!(keys().header("if-none-match", tag).send().await.unwrap().status(), 200);
 }
 
@@ -97,4 +99,10 @@ async fn the_document_tells_forms_and_which_bodies_may_be_left_out() {
     let subject = &operations["/v1/sessions"]["get"]["parameters"][0];
     assert_eq!(subject["name"], "subject");
     assert!(subject["schema"]["pattern"].is_string());
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["AccountRequest"]["properties"]["password"]["minLength"], MIN_PASSWORD);
+    assert_eq!(schemas["OpenSession"]["properties"]["scope"]["maxLength"], MAX_SCOPE);
+    assert_eq!(schemas["RecordUpdate"]["properties"]["fields"]["items"]["enum"], json!(["email", "password", "role"]));
+    let life = &schemas["SettingsRequest"]["properties"]["longest_life"];
+    assert_eq!(life["minimum"], 300, "tokens that are issued live so long");
 }

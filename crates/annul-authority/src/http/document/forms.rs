@@ -6,30 +6,27 @@ use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::schema::{KnownFormat, Object, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
-const POSITION: &str = "^(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,12})$";
-/// Something, and no control characters. What has more bytes than characters may still be too long.
-const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]{1,512}$";
+use super::patterns::{NAME, POSITION, WAIT};
 
 /// The forms of texts, by their names.
-const FORMS: [(&str, &str); 7] = [
+const FORMS: [(&str, &str); 6] = [
     ("position", POSITION),
-    ("after", POSITION),
     ("subject", NAME),
     ("username", NAME),
     ("client_id", NAME),
     ("issuer", NAME),
-    ("wait", "^[0-9]{1,9}(ms|s)?$"),
+    ("wait", WAIT),
 ];
 
 /// Schemas whose name ends so describe forms, where an empty text is an absent one (RFC 6749 §3.2).
 const FORM_SCHEMA: &str = "Form";
 
 /// Writes the forms of parameters and members into the document, and which bodies may be left out.
-pub(super) fn describe_forms(document: &mut OpenApi) {
+pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     for (_, schema) in components.schemas.iter_mut().filter(|(name, _)| !name.ends_with(FORM_SCHEMA)) {
         if let RefOr::T(Schema::Object(object)) = schema {
-            object.properties.iter_mut().for_each(|(name, member)| describe(name, member));
+            object.properties.iter_mut().for_each(|(name, member)| describe_text(name, member));
         }
     }
     let demanding = |reference: &str| {
@@ -41,7 +38,7 @@ pub(super) fn describe_forms(document: &mut OpenApi) {
         for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter {
-                    describe(name, schema);
+                    describe_text(name, schema);
                     widen(schema);
                 }
             }
@@ -61,7 +58,7 @@ fn allow_no_body(operation: &mut Operation, demanding: impl Fn(&str) -> bool) {
     }
 }
 
-fn describe(name: &str, schema: &mut RefOr<Schema>) {
+fn describe_text(name: &str, schema: &mut RefOr<Schema>) {
     let form = FORMS.iter().find(|(known, _)| *known == name);
     if let (Some((_, form)), RefOr::T(Schema::Object(object))) = (form, schema)
         && is_text(object)
