@@ -1,5 +1,6 @@
-//! The house's own checks: `cargo xtask tidy`, `scenarios`, `kill N` and `refresh N`.
+//! The house's own checks: `cargo xtask tidy`, `scenarios`, `kill N`, `refresh N` and `document N`.
 
+mod document;
 mod kill;
 mod refresh;
 mod rows;
@@ -16,7 +17,8 @@ fn main() -> ExitCode {
         Some("scenarios") => scenarios::run(&root),
         Some("kill") => kill::run(&root, &std::env::args().nth(2).unwrap_or_default()),
         Some("refresh") => refresh::run(&root, &std::env::args().nth(2).unwrap_or_default()),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios | kill N | refresh N")),
+        Some("document") => document::run(&root, &std::env::args().nth(2).unwrap_or_default()),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask tidy | scenarios | kill N | refresh N | document N")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! Other people's clients against a running authority, over TLS with a certificate of a local CA: what
 //! they ask for they get, and what they revoke is refused by a verifier that runs apart.
 
+mod document;
 mod oauth2_crate;
 mod world;
 

@@ -51,11 +51,17 @@ pub(crate) struct World {
 impl World {
     /// Starts the authority on a free port, which its issuer names: a client compares the two.
     pub(crate) async fn start() -> Self {
+        Self::configured("").await
+    }
+
+    /// The same, with further sections of the configuration.
+    pub(crate) async fn configured(sections: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let ca = LocalCa::in_directory(home.path(), "local");
         let listen = free_address();
         let issuer = format!("https://{listen}");
-        let settings = format!("[server]\ntls_cert = {:?}\ntls_key = {:?}\n", ca.certificate(), ca.key());
+        let (certificate, key) = (ca.certificate(), ca.key());
+        let settings = format!("[server]\ntls_cert = {certificate:?}\ntls_key = {key:?}\n{sections}");
         let mut command = Authority::command(home.path(), &settings, &listen);
         let authority = Process::listening(command.args(["--set", &format!("tokens.issuer={issuer}")]));
         // There is no harm in a second call: it leaves the first provider.
@@ -141,9 +147,19 @@ impl World {
             "legacy": {"id": LEGACY, "jwk": legacy},
             "spa": {"id": SPA, "account": account},
         });
+        self.written(&world)
+    }
+
+    /// The file that tells a driver what the world is.
+    pub(crate) fn written(&self, world: &Value) -> PathBuf {
         let path = self.home.path().join("world.json");
         std::fs::write(&path, world.to_string()).expect("a file is written");
         path
+    }
+
+    /// The local root's certificate.
+    pub(crate) fn root(&self) -> &Path {
+        self.ca.root()
     }
 
     async fn service(&self) -> Service {
@@ -162,9 +178,19 @@ impl World {
             Driver::Node => "node",
             Driver::Python => "python",
         };
+        let said = self.peer("clients", language, world).await;
+        let last = said.lines().last().expect("a last line");
+        serde_json::from_str(last).expect("the last line is what is left")
+    }
+
+    /// Runs a suite of `tools/peer` to its end, and returns what it said.
+    ///
+    /// # Panics
+    /// If it does not end well, with all it said.
+    pub(crate) async fn peer(&self, suite: &str, language: &str, world: &Path) -> String {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/peer");
         let ran = tokio::process::Command::new(program)
-            .args(["clients", language])
+            .args([suite, language])
             .arg(world)
             .env("NODE_EXTRA_CA_CERTS", self.ca.root())
             .stdin(Stdio::null())
@@ -173,12 +199,12 @@ impl World {
             .expect("tools/peer starts");
         let (said, complained) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         println!("{said}");
-        assert!(ran.status.success(), "{language} ended with {}:\n{said}{complained}", ran.status);
-        let last = said.lines().last().expect("a last line");
-        serde_json::from_str(last).expect("the last line is what is left")
+        assert!(ran.status.success(), "{suite} in {language} ended with {}:\n{said}{complained}", ran.status);
+        said.into_owned()
     }
 
-    async fn client(&self, client: Value) -> Value {
+    /// Makes a client, for every grant unless it says for which.
+    pub(crate) async fn client(&self, client: Value) -> Value {
         let mut client = client;
         let members = client.as_object_mut().expect("an object");
         members.entry("grant_types").or_insert_with(|| json!(GRANTS));
@@ -212,7 +238,7 @@ fn credential(home: &Path) -> (String, String) {
 }
 
 /// A new P-256 key as JWK, private and public.
-fn private_jwk(kid: &str) -> (Value, Value) {
+pub(crate) fn private_jwk(kid: &str) -> (Value, Value) {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
     let point = key.public_key().as_ref().to_vec();
     let private = key.private_key().as_be_bytes().expect("its private half");

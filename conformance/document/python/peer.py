@@ -1,0 +1,79 @@
+"""Runs Schemathesis over the document of a running authority.
+
+Reads what the world is from the file named. Ends with an exception when a check failed, and when what ran is not
+what should have run: every operation of the document but those that schemathesis.toml takes out, each of them
+answered with success at least once but for those listed there. The last line is a count of what ran, as JSON.
+"""
+
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import requests
+
+HERE = pathlib.Path(__file__).parent
+# The choices of a run, so that each makes the same.
+SEED = "1747"
+
+world_path = pathlib.Path(sys.argv[1])
+world = json.loads(world_path.read_text())
+events = world_path.with_name("schemathesis.ndjson")
+document = requests.get(world["issuer"] + "/openapi.json", verify=world["root"]).json()
+operations = {
+    f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+}
+config = tomllib.loads((HERE / "schemathesis.toml").read_text())
+left_out = {rule["include-name"] for rule in config["operations"] if rule.get("enabled") is False}
+assert left_out <= operations, f"left out, and not there: {sorted(left_out - operations)}"
+
+ran = subprocess.run(
+    [
+        sys.executable, "-m", "schemathesis.cli", "--config-file", HERE / "schemathesis.toml", "run",
+        world["issuer"] + "/openapi.json", "--max-examples", str(world["examples"]), "--seed", SEED,
+        "--report", "ndjson", "--report-ndjson-path", events,
+    ],
+    cwd=HERE,
+    env=os.environ | {
+        "ANNUL_WORLD": str(world_path), "ANNUL_ROOT": world["root"], "PYTHONDONTWRITEBYTECODE": "1",
+        "REQUESTS_CA_BUNDLE": world["root"],
+        "ANNUL_CLIENT_ID": world["client"]["id"], "ANNUL_CLIENT_SECRET": world["client"]["secret"],
+    },
+)
+
+# How often each operation was answered what.
+answers = collections.defaultdict(collections.Counter)
+for line in events.read_text().splitlines():
+    recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+    for id, interaction in recorder.get("interactions", {}).items():
+        case, answer = recorder["cases"][id]["value"], interaction.get("response")
+        if answer is not None:
+            answers[f"{case['method']} {case['path']}"][f"{answer['status_code'] // 100}xx"] += 1
+
+
+def names(rule):
+    named = rule["include-name"]
+    return named if isinstance(named, list) else [named]
+
+
+def never_succeeds(label):
+    """Whether the configuration says so: of what may be answered, nothing is a success."""
+    rules = [rule for rule in config["operations"] if label in names(rule) and "checks" in rule]
+    return any("2xx" not in rule["checks"]["positive_data_acceptance"]["expected-statuses"] for rule in rules)
+
+
+for label in sorted(operations):
+    print(label, dict(answers[label]))
+assert ran.returncode == 0, "a check failed; the requests and their answers are above"
+driven = {label for label in operations if answers[label]}
+assert driven == operations - left_out, f"not driven: {sorted(operations - left_out - driven)}"
+reached = {label for label in operations if answers[label]["2xx"] or answers[label]["3xx"]}
+unreached = {label for label in operations - left_out - reached if not never_succeeds(label)}
+assert not unreached, f"never answered with success: {sorted(unreached)}"
+print(json.dumps({
+    "operations": len(operations), "left_out": len(left_out), "driven": len(driven),
+    "answers": sum(answers.values(), collections.Counter()),
+}))
