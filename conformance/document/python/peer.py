@@ -16,8 +16,8 @@ import tomllib
 import requests
 
 HERE = pathlib.Path(__file__).parent
-# The choices of a run, so that each makes the same.
-SEED = "1747"
+# The choices of a run, so that each makes the same. What the authority makes up, such as ids, differs still.
+SEED = os.environ.get("SEED", "1747")
 
 world_path = pathlib.Path(sys.argv[1])
 world = json.loads(world_path.read_text())

@@ -31,10 +31,6 @@ pub(super) fn describe(document: &mut Value) {
     add(document, "/components/schemas/ClientRequest", by_method());
     add(document, "/components/schemas/ClientMetadataRequest", by_method());
     add(document, "/components/schemas/TokenForm", by_grant());
-    for parameter in ["subject_token_type", "actor_token_type", "requested_token_type"] {
-        let types = json!({"enum": [ACCESS_TOKEN_TYPE, JWT_TYPE]});
-        add(document, &format!("/components/schemas/TokenForm/properties/{parameter}"), types);
-    }
     // An empty one is an absent one.
     let name = json!({"pattern": NAME.replace("{1,", "{0,")});
     add(document, "/components/schemas/TokenForm/properties/audience", name);
@@ -157,17 +153,21 @@ fn method(method: AuthMethod, needed: Option<&'static str>) -> Value {
     json!({"properties": properties, "required": required})
 }
 
-/// What each grant needs to be given.
+/// What each grant needs to be given. What belongs to another grant is not read.
 fn by_grant() -> Value {
     let of = |grant: GrantType, needed: &[&str]| {
         let mut required = vec!["grant_type"];
         required.extend(needed);
         json!({"required": required, "properties": {"grant_type": {"const": grant}}})
     };
+    let mut exchange = of(GrantType::TokenExchange, &["subject_token", "subject_token_type"]);
+    let kind = json!({"enum": [ACCESS_TOKEN_TYPE, JWT_TYPE]});
+    let kinds = json!({"subject_token_type": kind, "actor_token_type": kind, "requested_token_type": kind});
+    add(&mut exchange, "/properties", kinds);
     json!({"oneOf": [
         of(GrantType::ClientCredentials, &[]),
         of(GrantType::RefreshToken, &["refresh_token"]),
-        of(GrantType::TokenExchange, &["subject_token", "subject_token_type"]),
+        exchange,
         of(GrantType::JwtBearer, &["assertion"]),
     ]})
 }
