@@ -200,17 +200,40 @@ impl ClientMetadataRequest {
 /// Where a browser may be sent: no place that runs what it is given, and no plain HTTP to elsewhere.
 fn is_redirect(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else { return false };
-    let is_text = uri.bytes().all(|byte| byte.is_ascii_graphic()) && !uri.contains('#') && !rest.is_empty();
-    let has_host = |rest: &str| rest.strip_prefix("//").is_some_and(|rest| !rest.starts_with('/') && !rest.is_empty());
+    let is_text = uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') && !rest.is_empty();
     is_text
         && match scheme {
-            "https" => has_host(rest),
-            "http" => ["//127.0.0.1", "//[::1]", "//localhost"].iter().any(|host| {
-                rest.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
-            }),
+            "https" => goes_to(rest, |_| true),
+            "http" => goes_to(rest, |host| ["127.0.0.1", LOOPBACK, "localhost"].contains(&host)),
             // RFC 8252 §7.1: a private scheme is a domain name written backwards.
-            _ => scheme.contains('.') && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)),
+            _ => {
+                scheme.contains('.')
+                    && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                    && !rest.contains(['[', ']'])
+            }
         }
+}
+
+/// The loopback address of IPv6, as addresses have it: the only literal of its kind that is taken.
+const LOOPBACK: &str = "[::1]";
+
+/// Whether the rest of an address is a host that is wanted, by name or IPv4 address, with or without a port, and
+/// then a path or a query. Brackets stand nowhere else (RFC 3986 §3.2.2), and nobody's name before the host.
+fn goes_to(rest: &str, wanted: impl Fn(&str) -> bool) -> bool {
+    let Some(rest) = rest.strip_prefix("//") else { return false };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (host, port) = match authority.strip_prefix(LOOPBACK) {
+        Some(port) => (LOOPBACK, port),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_name = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    let is_port = |digits: &str| (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (host == LOOPBACK || is_name(host))
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        && !path.contains(['[', ']'])
+        && wanted(host)
 }
 
 /// The set with each key's public members only. Keys that could not be used are refused, not skipped:
@@ -344,6 +367,11 @@ mod tests {
             "http://localhost.evil.example/",
             "https:shop.example",
             "https:///x",
+            "https://[x/",
+            "https://shop.example@evil.example/",
+            "https://shop.example:x/",
+            "https://shop.example/[",
+            "com.example.app://[",
             "javascript:alert(1)",
             "data:text/html,x",
             "https://shop.example/#x",

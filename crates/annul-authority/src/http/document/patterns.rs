@@ -23,8 +23,8 @@ pub(super) const JWT: &str = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
 pub(super) const HOST: &str = r"^[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$";
 /// Where a browser may be sent: https, http on loopback, or an app's own scheme, without fragment.
 pub(super) const REDIRECT: &str = concat!(
-    r#"^(https://[!"$-.0-~][!"$-~]*|http://(127\.0\.0\.1|\[::1\]|localhost)([:/?][!"$-~]*)?"#,
-    r#"|[A-Za-z0-9+-]*\.[A-Za-z0-9+.-]*:[!"$-~]+)$"#
+    r#"^((https://([A-Za-z0-9._-]+|\[::1\])|http://(127\.0\.0\.1|\[::1\]|localhost))(:[0-9]{1,5})?([/?][!"$-Z\\^-~]*)?"#,
+    r#"|[A-Za-z0-9+-]*\.[A-Za-z0-9+.-]*:[!"$-Z\\^-~]+)$"#
 );
 
 /// One word of a client's scopes: of its own making, or one of ours.
