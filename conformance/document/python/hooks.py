@@ -214,7 +214,8 @@ def members(path, parameters, body):
         body["jwks"] = {"keys": [world["jwk"]]}
     if isinstance(body.get("tls_client_auth_subject_dn"), str):
         body["tls_client_auth_subject_dn"] = "CN=shop,O=Example"
-    if path == "/v1/settings" and body.get("ask_on") is not None:
+    if path == "/v1/settings":
+        # The claims that ask are among the claims, and others were before.
         body["ask_on"] = (body.get("claims") or [])[:1]
     if path == "/v1/revocations/lift":
         body["positions"] = [position()]
