@@ -36,10 +36,11 @@ ran = subprocess.run(
         world["issuer"] + "/openapi.json", "--max-examples", str(world["examples"]), "--seed", SEED,
         "--report", "ndjson", "--report-ndjson-path", events,
     ],
-    cwd=HERE,
+    # What it writes down stays with the world.
+    cwd=world_path.parent,
     env=os.environ | {
         "ANNUL_WORLD": str(world_path), "ANNUL_ROOT": world["root"], "PYTHONDONTWRITEBYTECODE": "1",
-        "REQUESTS_CA_BUNDLE": world["root"],
+        "REQUESTS_CA_BUNDLE": world["root"], "SCHEMATHESIS_HOOKS": str(HERE / "hooks.py"),
         "ANNUL_CLIENT_ID": world["client"]["id"], "ANNUL_CLIENT_SECRET": world["client"]["secret"],
     },
 )
