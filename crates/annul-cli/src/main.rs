@@ -40,9 +40,15 @@ mod when;
 use std::process::ExitCode;
 
 use clap::{ColorChoice, Parser, Subcommand};
+use mimalloc::MiMalloc;
 
 use crate::failure::{Failure, Outcome};
 use crate::print::Format;
+
+/// A request allocates some dozens of small pieces and frees them on another thread than the writer's; the
+/// system's allocator takes a fifth of a server's time for that.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Makes JSON Web Tokens revocable
 ///
