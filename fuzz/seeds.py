@@ -69,7 +69,8 @@ def proofs():
                {"typ": "application/DPoP+jwt", "alg": "EdDSA", "jwk": {**key, "use": "sig", "alg": "EdDSA"}},
                {"typ": "dpop+jwt", "alg": "EdDSA", "jwk": {**key, "d": key["x"]}}]
     addresses = ["HTTPS://Auth.Example:443/a/../oauth2/%74oken?x#y", "https://auth.example:0443/oauth2/token",
-                 "https://auth.example//oauth2/token", "https://auth.example/oauth2/token/."]
+                 "https://auth.example//oauth2/token", "https://auth.example/oauth2/token/.",
+                 "HTTPS://Auth.Example:443/[/../oauth2/%74oken?x#y"]
     for header in headers:
         yield b"\n".join(json.dumps(part).encode() for part in (header, claims))
     for address in addresses:

@@ -277,7 +277,9 @@ async fn stream(State(served): Log, Query(query): Query<After>) -> Response {
             let now = served.now();
             let step = served.log().stream(&mut cursor, now);
             match step {
-                StreamStep::Send(bytes) => return Some((Ok::<_, std::io::Error>(bytes), (served, cursor))),
+                StreamStep::Send(bytes) => {
+                    return Some((Ok::<_, std::io::Error>(Bytes::from_owner(bytes)), (served, cursor)));
+                }
                 StreamStep::Wait { until } => tokio::time::sleep(until.since(now.mono)).await,
                 StreamStep::NeedStore(_) | StreamStep::End(_) => return None,
             }

@@ -122,7 +122,7 @@ impl Record {
         if line.len() > Self::MAX_LINE {
             return Err(RecordError::TooLong);
         }
-        match serde_json::from_str::<WireRecord>(line) {
+        match object::<WireRecord>(line) {
             Ok(wire) => wire.try_into(),
             Err(_) => Self::of_unknown_kind(line),
         }
@@ -130,7 +130,7 @@ impl Record {
 
     /// A line that is no record of a kind known here.
     fn of_unknown_kind(line: &str) -> Result<Self, RecordError> {
-        let envelope: Envelope<'_> = serde_json::from_str(line).map_err(|_| RecordError::Malformed)?;
+        let envelope: Envelope<'_> = object(line)?;
         if KNOWN_KINDS.contains(&envelope.kind.as_ref()) {
             return Err(RecordError::Malformed);
         }
@@ -243,9 +243,17 @@ impl HashedCell {
 
     /// Reads a cell's JSON.
     pub fn from_line(line: &str) -> Result<Self, RecordError> {
-        let wire: WireCell = serde_json::from_str(line).map_err(|_| RecordError::Malformed)?;
-        wire.try_into()
+        object::<WireCell>(line)?.try_into()
     }
+}
+
+/// Reads a line that is one object. An array is none, though serde takes its elements for the members in
+/// their order.
+fn object<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, RecordError> {
+    if !line.trim_start().starts_with('{') {
+        return Err(RecordError::Malformed);
+    }
+    serde_json::from_str(line).map_err(|_| RecordError::Malformed)
 }
 
 const KNOWN_KINDS: [&str; 6] = ["revoke", "noop", "lift", "settings", "issuer", "epoch"];

@@ -37,6 +37,9 @@ impl HttpUri {
         let host = normal_escapes(&host.to_ascii_lowercase())?.to_ascii_lowercase();
         let port = if port == default_port { "" } else { port };
         let colon = if port.is_empty() { "" } else { ":" };
+        if !path.bytes().all(|byte| is_plain(byte) || b"/:@%".contains(&byte)) {
+            return None;
+        }
         let path = without_dot_segments(&normal_escapes(path)?);
         Some(Self(format!("{scheme}://{host}{colon}{port}{path}")))
     }
@@ -64,10 +67,23 @@ fn host_and_port(authority: &str) -> Option<(&str, &str)> {
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (authority, ""),
     };
-    let is_bracketed = host.starts_with('[') && host.ends_with(']');
-    let is_host = !host.is_empty() && (is_bracketed || !host.contains([':', '[', ']']));
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => address.bytes().all(|byte| is_plain(byte) || byte == b':'),
+        None => host.bytes().all(|byte| is_plain(byte) || byte == b'%'),
+    };
+    let is_host = is_host && !host.is_empty();
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
     (is_host && is_port).then(|| (host, port.trim_start_matches('0')))
+}
+
+/// What RFC 3986 lets stand for itself in a host and in a path: its unreserved characters and sub-delims.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        )
 }
 
 /// Escapes in capitals, and none for what needs none; `None` for a broken one.
@@ -183,6 +199,10 @@ mod tests {
             "https://auth.example/%zz",
             "https://auth.example/a b",
             "https://auth.example/\u{e9}",
+            "https://auth.example/[/../a",
+            "https://auth.example/a\\..\\b",
+            "https://auth.{example}/",
+            "https://[::1%251]/",
             &long,
         ] {
             assert_eq!(HttpUri::parse(text), None, "{text}");
