@@ -49,7 +49,7 @@ static HISTORIES: LazyLock<[History; 2]> = LazyLock::new(|| [History::new("main"
 /// One cell for every target that any history names.
 static NAMED: LazyLock<Vec<HashedCell>> = LazyLock::new(|| {
     let all = HISTORIES.iter().flat_map(|history| history.contents.iter().flatten());
-    let mut named: Vec<HashedCell> = all.flat_map(|contents| contents.cells.iter().copied()).collect();
+    let mut named: Vec<HashedCell> = all.flat_map(|contents| contents.cells.iter()).collect();
     named.sort_by_key(|cell| cell.target);
     named.dedup_by_key(|cell| cell.target);
     named

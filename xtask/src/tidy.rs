@@ -122,6 +122,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     check_arrows(root, &mut findings)?;
     check_words(root, &sources, &mut findings)?;
     check_rows(root, &mut findings)?;
+    check_paths(root, &mut findings)?;
 
     for finding in &findings {
         eprintln!("tidy: {finding}");
@@ -217,6 +218,24 @@ fn check_rows(root: &Path, findings: &mut Vec<String>) -> Result<()> {
     let listed = table.lines().filter_map(|line| line.strip_prefix("| [")?.split_once(']')).map(|(row, _)| row);
     if !working.filter(|row| rows.get(*row) == Some(&State::Works)).eq(listed) {
         findings.push("docs/strategies/README.md: its table is not what works, in the order of rows.toml".to_owned());
+    }
+    Ok(())
+}
+
+/// What a page names by its path from the root is there.
+fn check_paths(root: &Path, findings: &mut Vec<String>) -> Result<()> {
+    const ROOMS: [&str; 8] = ["bench/", "conformance/", "crates/", "docs/", "fuzz/", "scenarios/", "tools/", "xtask/"];
+    for page in files_below(root, "md")? {
+        let text = fs::read_to_string(&page)?;
+        let name = page.strip_prefix(root).unwrap_or(&page).display();
+        let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_whitespace().next());
+        for path in quoted.filter(|quoted| ROOMS.iter().any(|room| quoted.starts_with(room))) {
+            // A segment in angle brackets, braces or with a star stands for several names.
+            let certain: PathBuf = path.split('/').take_while(|segment| !segment.contains(['<', '{', '*'])).collect();
+            if !root.join(certain).exists() {
+                findings.push(format!("{name}: {path} is not there"));
+            }
+        }
     }
     Ok(())
 }
