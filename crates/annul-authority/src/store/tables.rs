@@ -133,8 +133,8 @@ pub(crate) trait Write: Read {
     fn put_attempt(&mut self, key: &IdempotencyKey, attempt: &Attempt) -> Result<()>;
     fn put_used(&mut self, key: &[u8; 32], until: UnixSeconds) -> Result<()>;
 
-    /// Removes rows that lie behind the horizon, each kind up to `limit`; never the last line, nor the last
-    /// audit event.
+    /// Removes rows that lie behind the horizon, each kind up to `limit` of them, the cells of one
+    /// target counted as one; never the last line, nor the last audit event.
     fn prune(&mut self, horizon: &PruneHorizon, limit: usize) -> Result<Pruned>;
 }
 

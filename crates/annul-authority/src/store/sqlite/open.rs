@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use annul_core::position::Position;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::SqliteOptions;
-use super::row::head;
+use super::row::position;
 use crate::store::OpenError;
 
 /// The database in a data directory.
@@ -72,7 +72,7 @@ pub(super) fn open(dir: &Path, options: &SqliteOptions) -> Result<OpenedDir, Ope
         writer.pragma_update_and_check(None, "max_page_count", most, |_| Ok(())).map_err(failed)?;
     }
     apply_schemas(&writer, applied).map_err(failed)?;
-    let head = head(&writer).map_err(failed)?;
+    let head = head(&writer, &path)?;
     let readers = (0..options.readers.max(1))
         .map(|_| {
             let reader = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -82,6 +82,19 @@ pub(super) fn open(dir: &Path, options: &SqliteOptions) -> Result<OpenedDir, Ope
         .collect::<Result<_, _>>()
         .map_err(failed)?;
     Ok(OpenedDir { lock, writer, readers, head })
+}
+
+/// The head, or the default position before there is a log. A log has a line: the last one is never removed, and
+/// without it positions would be given out a second time.
+fn head(connection: &Connection, path: &Path) -> Result<Position, OpenError> {
+    let failed = |error| open_error(path, error);
+    let last = "SELECT epoch, seq FROM line ORDER BY epoch DESC, seq DESC LIMIT 1";
+    let last = connection.query_row(last, [], position).optional().map_err(failed)?;
+    let logs: i64 = connection.query_row("SELECT count(*) FROM log", [], |row| row.get(0)).map_err(failed)?;
+    if last.is_none() && logs > 0 {
+        return Err(OpenError::Corrupt { path: path.to_owned(), detail: "its log has no line".to_owned() });
+    }
+    Ok(last.unwrap_or_default())
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
@@ -169,7 +182,10 @@ fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::NotAnnul { path },
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, detail: error.to_string() },
+        // A schema's own check of what it finds.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
+            OpenError::Corrupt { path, detail: error.to_string() }
+        }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             let reason = fs::metadata(&path).err().unwrap_or_else(|| io::Error::other(error.to_string()));
             OpenError::Io { path, error: reason }
@@ -211,7 +227,7 @@ mod tests {
         };
         let at = |second| Until::At(UnixSeconds(second));
         let rows = format!(
-            "INSERT INTO head VALUES (1, 1, 3, zeroblob(32)); \
+            "INSERT INTO head VALUES (1, 1, 3, x'{three}'); \
              INSERT INTO line VALUES (1, 2, 'two', x'{two}', 5), (1, 3, 'three', x'{three}', 6); \
              INSERT INTO audit (id, time_millis, actor, action) VALUES (7, 1, 'a', 'b'), (9, 2, 'a', 'c'); \
              DELETE FROM audit WHERE id = 9; \
@@ -243,5 +259,20 @@ mod tests {
         assert_eq!(until(Side::Access, 0x22), Some(Until::Never));
         assert_eq!(until(Side::Sessions, 0x22), None);
         assert_eq!(rows.count_without_until().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_log_that_lost_its_last_line_is_refused_and_left_as_it_is() {
+        let log = "INSERT INTO log (one, id, settings, hash_key, feed_key) VALUES (1, 'l', '{}', x'00', x'00');";
+        let behind = "INSERT INTO head VALUES (1, 1, 3, x'33'); INSERT INTO line VALUES (1, 2, 'two', x'22', 5);";
+        for (schemas, rows) in [(SCHEMAS.len(), log), (7, behind)] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(DATABASE);
+            of_version(&path, schemas).execute_batch(rows).unwrap();
+            let refused = open(dir.path(), &SqliteOptions::default()).err().unwrap();
+            assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
+            let after = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+            assert_eq!(applied_schemas(&after, &path).unwrap(), schemas);
+        }
     }
 }

@@ -58,19 +58,25 @@ impl Rows<'_> {
         };
         let (log, settings, hash_key, sealed_feed_key, (groups, subject_secret)) =
             self.first(sql, [], read)?.ok_or(StoreError::NotBootstrapped)?;
-        let last = "SELECT epoch, seq, chain FROM line ORDER BY epoch DESC, seq DESC LIMIT 1";
-        let last = self.first(last, [], |row| Ok(Head { at: position(row)?, chain: chain(row.get(2)?) }))?;
-        // A log without a line is one that this very transaction is making.
-        let head = last.unwrap_or_else(|| Head { at: Position::new(1, 0), chain: Chain::genesis(&log) });
         Ok(LogState {
             log,
-            head,
+            head: self.head()?,
             settings: from_doc("log", &settings)?,
             hash_key,
             sealed_feed_key,
             groups: groups.map(|doc| from_doc("log", &doc)).transpose()?,
             subject_secret: subject_secret.map(|doc| from_doc("log", &doc)).transpose()?,
         })
+    }
+
+    /// The last line of the log, which is never removed, or of what this transaction appends to it.
+    fn head(&self) -> Result<Head> {
+        if let Some((last, _)) = self.lines.last() {
+            return Ok(Head { at: last.at, chain: last.chain });
+        }
+        let last = "SELECT epoch, seq, chain FROM line ORDER BY epoch DESC, seq DESC LIMIT 1";
+        let last = self.first(last, [], |row| Ok(Head { at: position(row)?, chain: chain(row.get(2)?) }))?;
+        last.ok_or_else(unreadable("line"))
     }
 
     fn doc<T: DeserializeOwned>(&self, what: &'static str, sql: &str, params: impl Params) -> Result<Option<T>> {
@@ -94,10 +100,7 @@ impl Read for Rows<'_> {
         if let Some(held) = &*self.log.borrow() {
             return Ok(held.clone());
         }
-        let mut log = self.stored_log()?;
-        if let Some((last, _)) = self.lines.last() {
-            log.head = Head { at: last.at, chain: last.chain };
-        }
+        let log = self.stored_log()?;
         *self.log.borrow_mut() = Some(log.clone());
         Ok(log)
     }

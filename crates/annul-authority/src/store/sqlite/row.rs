@@ -7,7 +7,7 @@ use annul_core::record::Chain;
 use annul_core::target::{Target, TargetHash};
 use annul_core::time::{UnixMillis, UnixSeconds};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
+use rusqlite::{Row, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,13 +30,6 @@ impl FromSql for Number {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         u64::try_from(value.as_i64()?).map(Self).map_err(|_| FromSqlError::InvalidType)
     }
-}
-
-/// The head, or the default position while there is no log.
-pub(super) fn head(connection: &Connection) -> rusqlite::Result<Position> {
-    let last = "SELECT epoch, seq FROM line ORDER BY epoch DESC, seq DESC LIMIT 1";
-    let mut statement = connection.prepare_cached(last)?;
-    Ok(statement.query_row([], position).optional()?.unwrap_or_default())
 }
 
 /// The position in the first two columns.

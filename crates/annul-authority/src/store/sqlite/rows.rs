@@ -1,7 +1,7 @@
 //! The rows behind one connection, inside one of its transactions.
 //!
-//! What a transaction appends to the log and to the audit is held here until its end and written then,
-//! the head once: pieces of work that share a commit do not each touch the ends of the same tables.
+//! What a transaction appends to the log and to the audit is held here until its end and written then:
+//! pieces of work that share a commit do not each touch the ends of the same tables.
 //! No verb reads those rows in the transaction that appends them.
 
 use std::cell::RefCell;

@@ -1,6 +1,10 @@
 -- A revocation touches fewer pages. The head is the last line, which is always kept. An audit event has the id
 -- after the greatest there is, and the last event is always kept, so that no id is given twice. Both cells of a
 -- target are one row, which clean-up finds by the second at which the first of them may go.
+CREATE TABLE head_is_the_last_line (holds INTEGER NOT NULL CHECK (holds));
+INSERT INTO head_is_the_last_line
+    SELECT (epoch, seq, chain) IS (SELECT epoch, seq, chain FROM line ORDER BY epoch DESC, seq DESC LIMIT 1) FROM head;
+DROP TABLE head_is_the_last_line;
 DROP TABLE head;
 
 DROP INDEX audit_by_position;
@@ -18,9 +22,9 @@ CREATE TABLE audit (
     request_id   TEXT
 ) STRICT;
 INSERT INTO audit SELECT id, epoch, seq, time_millis, actor, action, target, reason, request_id FROM audit_counted;
--- Where clean-up has removed the last event, this one keeps its id from being given again.
+-- Where clean-up has removed the last event, this one, of the last line's time, keeps its id from being given again.
 INSERT INTO audit (id, time_millis, actor, action)
-    SELECT seq, 0, 'annul', 'audit.prune' FROM sqlite_sequence
+    SELECT seq, (SELECT coalesce(max(time_millis), 0) FROM line), 'annul', 'store.migrate' FROM sqlite_sequence
     WHERE name = 'audit_counted' AND seq > (SELECT coalesce(max(id), 0) FROM audit);
 DROP TABLE audit_counted;
 CREATE INDEX audit_by_position ON audit (epoch, seq) WHERE epoch IS NOT NULL;
