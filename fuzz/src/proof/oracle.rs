@@ -58,10 +58,17 @@ fn judge_claims(claims: &Map<String, Value>) -> Result<(), String> {
     demand(issued <= now + MAX_AHEAD && now <= issued + MAX_AGE, "it is of another time")
 }
 
-/// Whether this names [`ADDRESS`], by another library's reading of RFC 3986 §6.2.
+/// Whether this names [`ADDRESS`], by another library's reading of RFC 3986 §6.2, once what no address has is
+/// escaped in the path.
 fn is_the_address(text: &str) -> bool {
     let without_query = text.split(['?', '#']).next().unwrap_or_default();
-    match Uri::parse(without_query) {
+    let path_at = without_query.match_indices('/').nth(2).map_or(without_query.len(), |(at, _)| at);
+    let (host, path) = without_query.split_at(path_at);
+    let escaped = path.chars().map(|character| match character {
+        '"' | '<' | '>' | '[' | '\\' | ']' | '^' | '`' | '{' | '|' | '}' => format!("%{:02x}", u32::from(character)),
+        other => other.to_string(),
+    });
+    match Uri::parse(format!("{host}{}", escaped.collect::<String>()).as_str()) {
         Ok(uri) => uri.normalize().as_str() == ADDRESS,
         Err(_) => false,
     }
