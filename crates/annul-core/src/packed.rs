@@ -33,8 +33,8 @@ const POSITION: u8 = 0x20;
 const TIME: u8 = 0x40;
 const UNTIL: u8 = 0x80;
 
-/// Bytes of the shortest cell: tag, hash and one position. It bounds what a count can make a reader
-/// believe.
+/// Bytes of the shortest cell: tag, hash and one position. Memory is taken by it where cells of our own are
+/// packed; a reader takes none by a count that it is told.
 const SHORTEST: usize = 1 + 1 + 8 + 1;
 /// Bytes of the longest varint.
 const LONGEST_VARINT: usize = 10;

@@ -43,11 +43,11 @@ impl World {
     }
 
     fn keep(&self, token: &VerifiedToken) {
-        self.cache.keep(token, self.view.ground_number(), NOW);
+        self.cache.keep(token, self.view.look().ground_number(), NOW);
     }
 
     fn find(&self, text: &str, now: UnixSeconds) -> Option<VerifiedToken> {
-        self.cache.find(text, self.view.ground_number(), now, |token| token.stands_on(&self.view.ground()))
+        self.cache.find(text, self.view.look().ground_number(), now, |token| token.stands_on(&self.view.ground()))
     }
 }
 
@@ -129,7 +129,7 @@ fn a_token_verified_by_what_has_changed_since_is_not_found() {
     world.keep(&token);
     world.writer.apply(&[issuer(2, "another")]).unwrap();
     assert!(world.find(&text, NOW).is_some(), "another issuer's record changes nothing here");
-    let before = world.view.ground_number();
+    let before = world.view.look().ground_number();
     world.writer.apply(&[issuer(3, "i")]).unwrap();
     assert!(world.find(&text, NOW).is_none());
     world.cache.keep(&token, before, NOW);

@@ -48,7 +48,10 @@ pub(crate) async fn introspect(
     };
     // Whoever asks was shown the token, and sees by `cnf` what else it has to be shown.
     match gateway.route.decide_presented(&Presented::elsewhere(&request.token)).await {
-        Decision::Allow(authorized) => reply::text(StatusCode::OK, authorized.token().introspected().to_owned()),
+        Decision::Allow(authorized) => {
+            let members = authorized.token().introspected_members();
+            reply::text(StatusCode::OK, format!("{{\"active\":true,{members}}}"))
+        }
         Decision::Deny(denial) if denial.status() == StatusCode::SERVICE_UNAVAILABLE.as_u16() => {
             reply::of_verifier(annul::http::answer(&denial, gateway.explain))
         }

@@ -13,6 +13,7 @@ use crate::verbs::oauth_clients::OAuthClient;
 const ANSWER: &str = "token-introspection+jwt";
 /// The scope that may ask about every access token.
 const READS: &str = "annul.read";
+
 /// An introspection answer (RFC 7662).
 #[derive(Clone, Debug)]
 pub enum Introspection {
@@ -36,7 +37,7 @@ impl Introspection {
     pub fn to_json(&self) -> String {
         match self {
             Self::Inactive => json!({ "active": false }).to_string(),
-            Self::AccessToken(token) => token.introspected().to_owned(),
+            Self::AccessToken(token) => format!("{{\"active\":true,{}}}", token.introspected_members()),
             Self::RefreshToken(members) => Value::Object(members.clone()).to_string(),
         }
     }
@@ -72,7 +73,7 @@ impl Authority {
         let may_read = client.require(READS);
         let answer = self.introspect(token).await?;
         let is_own = match &answer {
-            Introspection::AccessToken(token) => token.claims().client_id() == Some(client.client_id.as_str()),
+            Introspection::AccessToken(token) => token.client() == Some(client.client_id.as_str()),
             Introspection::Inactive | Introspection::RefreshToken(_) => false,
         };
         if !is_own {

@@ -27,14 +27,17 @@ const TOLD: [&str; 14] = [
 ];
 
 impl VerifiedToken {
-    /// The answer to whoever introspects this token while it is active: a JSON object with `active`,
-    /// `token_type`, `client_id` under the name its issuer gives that claim, and the registered claims.
+    /// The members of the answer to whoever introspects this token while it is active, as they stand between
+    /// the braces of a JSON object: `token_type`, `client_id` by the claim that its issuer names so, and the
+    /// registered claims. The first call writes them.
     ///
-    /// It is no verdict: whoever answers with it has judged the token first. The first call writes it.
+    /// `active` is not among them: that is for whoever has just judged the token.
     #[must_use]
-    pub fn introspected(&self) -> &str {
+    pub fn introspected_members(&self) -> &str {
         self.introspection().get_or_init(|| {
-            serde_json::to_string(&Told(self)).expect("claims hold only what JSON can write").into_boxed_str()
+            let object = serde_json::to_string(&Told(self)).expect("claims hold only what JSON can write");
+            let members = object.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            members.expect("an object stands in braces").into()
         })
     }
 }
@@ -45,7 +48,6 @@ impl Serialize for Told<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (token, claims) = (self.0, self.0.claims());
         let mut answer = serializer.serialize_map(None)?;
-        answer.serialize_entry("active", &true)?;
         // RFC 9449 §6.2: how it has to be presented.
         answer.serialize_entry("token_type", if claims.binding().key.is_some() { "DPoP" } else { "Bearer" })?;
         if let Some(client) = token.client() {

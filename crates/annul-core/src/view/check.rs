@@ -80,7 +80,8 @@ impl Look {
 }
 
 /// A token together with what the view says of it and how old that view was. They travel together
-/// so that nobody can decide on another token's verdict; only [`View::check`] and [`Look::check`] make one.
+/// so that nobody can decide on another token's verdict; only [`View::check`],
+/// [`Look::check`] and [`Look::check_known`] make one.
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct CheckedToken {

@@ -84,12 +84,6 @@ impl View {
         Arc::clone(&self.state.load().ground)
     }
 
-    /// The ground's number alone.
-    #[must_use]
-    pub fn ground_number(&self) -> u64 {
-        self.state.load().ground.number()
-    }
-
     /// The position of the last record applied.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
