@@ -31,7 +31,7 @@ use serde::Deserialize;
 
 pub use error::ConfigError;
 pub use sources::Sources;
-use sources::{read_file, set};
+use sources::{no_value_for_a_section, read_file, set};
 use values::count;
 pub use values::{Secret, Span};
 
@@ -208,6 +208,7 @@ impl Config {
             let (section, key) = name.split_once('.').unwrap_or((name, ""));
             set(&mut merged, section, key, value);
         }
+        no_value_for_a_section(&merged)?;
         let config: Self = merged.try_into().map_err(|error: toml::de::Error| ConfigError::Invalid {
             detail: error.to_string().trim_end().to_owned(),
         })?;

@@ -33,6 +33,16 @@ pub(super) fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
     })
 }
 
+/// Refuses what is no section without repeating it: it may be a secret, as in `feed = "relay:secret"`.
+pub(super) fn no_value_for_a_section(merged: &toml::Table) -> Result<(), ConfigError> {
+    match merged.iter().find(|(_, value)| !value.is_table() && !value.is_array()) {
+        Some((name, _)) => {
+            Err(ConfigError::Invalid { detail: format!("{name} is no section; keys stand in sections, as [feed]") })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Sets a key to a text. All values but one read from text; `true` and `false` become booleans.
 pub(super) fn set(merged: &mut toml::Table, section: &str, key: &str, text: &str) {
     let value = text.parse().map_or_else(|_| toml::Value::from(text), toml::Value::Boolean);

@@ -92,4 +92,9 @@ fn no_error_repeats_a_secret_that_is_written_wrongly() {
         let error = Config::load(&Sources { file: Some(file.clone()), ..Sources::default() }).unwrap_err();
         assert!(error.code() == "config_invalid" && !error.to_string().contains(SECRET), "{error}");
     }
+    for section in ["feed", "introspection", "authority"] {
+        std::fs::write(&file, format!("{section} = \"relay:{SECRET}\"\n")).unwrap();
+        let error = Config::load(&Sources { file: Some(file.clone()), ..Sources::default() }).unwrap_err();
+        assert!(error.to_string().contains(section) && !error.to_string().contains(SECRET), "{error}");
+    }
 }
