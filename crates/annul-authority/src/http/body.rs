@@ -161,7 +161,7 @@ const MAX_PARAMETERS: usize = 64;
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Bytes an idempotency key may have.
-const MAX_IDEMPOTENCY_KEY: usize = 255;
+pub(super) const MAX_IDEMPOTENCY_KEY: usize = 255;
 
 async fn read(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
     let bytes = tokio::time::timeout(within, to_bytes(body, limit))
@@ -230,7 +230,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Attempt {
         }
         let fits = |text: &&str| (1..=MAX_IDEMPOTENCY_KEY).contains(&text.len());
         let text = value.to_str().ok().filter(fits).ok_or_else(|| {
-            Problem::new(Code::RequestInvalid, "Idempotency-Key takes 1 to 255 printable ASCII characters")
+            let detail = format!("Idempotency-Key takes 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters");
+            Problem::new(Code::RequestInvalid, detail)
         })?;
         Ok(Self(Some(text.to_owned())))
     }

@@ -107,7 +107,7 @@ pub struct Wait(Duration);
 impl PartialSchema for Wait {
     fn schema() -> RefOr<Schema> {
         let millis = Object::builder().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(u64::MAX));
-        let text = Object::builder().schema_type(Type::String).pattern(Some("^[0-9]{1,9}(ms|s)?$"));
+        let text = Object::builder().schema_type(Type::String).pattern(Some(Self::pattern()));
         OneOf::builder().item(millis).item(text).into()
     }
 }
@@ -125,6 +125,11 @@ impl Wait {
             "s" => Some(Self(Duration::from_secs(count))),
             _ => None,
         }
+    }
+
+    /// The texts that are read, as a regular expression: without counts that have as many digits as the greatest.
+    pub(crate) fn pattern() -> String {
+        format!("^[0-9]{{1,{}}}(ms|s)?$", u64::MAX.ilog10())
     }
 
     /// How long.

@@ -96,6 +96,9 @@ async fn the_document_tells_forms_and_which_bodies_may_be_left_out() {
     let operations = &document["paths"];
     assert_eq!(operations["/v1/subjects/{subject}/block"]["post"]["requestBody"]["required"], false);
     assert_eq!(operations["/v1/sessions"]["post"]["requestBody"]["required"], true);
+    // Each of its members may be left out, and not all of them.
+    assert_eq!(operations["/v1/revocations"]["post"]["requestBody"]["required"], true);
+    assert_eq!(operations["/v1/clients/{client_id}"]["put"]["requestBody"]["required"], false);
     let subject = &operations["/v1/sessions"]["get"]["parameters"][0];
     assert_eq!(subject["name"], "subject");
     assert!(subject["schema"]["pattern"].is_string());
@@ -105,4 +108,30 @@ async fn the_document_tells_forms_and_which_bodies_may_be_left_out() {
     assert_eq!(schemas["RecordUpdate"]["properties"]["fields"]["items"]["enum"], json!(["email", "password", "role"]));
     let life = &schemas["SettingsRequest"]["properties"]["longest_life"];
     assert_eq!(life["minimum"], 300, "tokens that are issued live so long");
+}
+
+#[tokio::test]
+async fn the_document_allows_empty_parameters_of_forms_and_demands_what_is_needed() {
+    let authority = in_memory(|_| {}).await;
+    let document = expect(authority.bare(Method::GET, "/openapi.json"), 200).await;
+    let schemas = &document["components"]["schemas"];
+    let parameters = document["paths"]["/oauth2/logout"]["get"]["parameters"].as_array().unwrap();
+    let of_a_link = parameters.iter().find(|parameter| parameter["name"] == "scope").unwrap();
+    for scope in [&schemas["LogoutForm"]["properties"]["scope"], &of_a_link["schema"]] {
+        assert_eq!(scope["enum"], json!(["local", "global", ""]));
+    }
+    assert_eq!(schemas["IntrospectionForm"]["properties"]["token"]["minLength"], 1);
+    for grant in schemas["TokenForm"]["oneOf"].as_array().unwrap() {
+        let properties = &grant["properties"];
+        for needed in grant["required"].as_array().unwrap().iter().filter_map(Value::as_str) {
+            let schema = &properties[needed];
+            assert!(schema["minLength"] == 1 || schema["const"].is_string() || schema["enum"].is_array(), "{schema}");
+        }
+        // Whom the token is for is not read with a refresh token.
+        let is_refresh = properties["grant_type"]["const"] == "refresh_token";
+        for address in ["audience", "resource"] {
+            let pattern = properties[address]["pattern"].as_str();
+            assert_eq!(pattern.is_some_and(|pattern| pattern.starts_with("^$|")), !is_refresh, "{grant}");
+        }
+    }
 }

@@ -2,15 +2,18 @@
 //! outside. Bytes are counted there and characters here: what has more bytes than characters may still
 //! be too long.
 
+use annul_core::algebra::Reach;
 use annul_core::feed::report::Report;
 use annul_core::settings::MAX_TARGETS;
 use serde_json::{Value, json};
 
 use super::add;
-use super::patterns::{self, HOST, JWT, NAME, POSITION, REDIRECT, REPLICA, SCOPE, THUMBPRINT};
+use super::patterns::{self, HOST, JWT, REDIRECT, SCOPE, THUMBPRINT, name, position};
+use super::shapes;
 use crate::config::Config;
 use crate::model::MAX_VERSION;
 use crate::secrets::passwords::{MAX_PASSWORD, MIN_PASSWORD};
+use crate::secrets::signing::SigningAlgorithm;
 use crate::store::MAX_ENTRIES;
 use crate::verbs::bounds::{MAX_CREDENTIAL, MAX_DEVICE_TEXT, MAX_REASON, MAX_SCOPE};
 use crate::verbs::client_metadata::{MAX_DNS_NAME, MAX_REDIRECT, MAX_REDIRECTS, MAX_SUBJECT_DN};
@@ -77,7 +80,7 @@ fn texts() -> Members {
             json!({"maxLength": MAX_REASON}),
         ),
         (&["LoginRequest", "OpenSession"], "scope", json!({"pattern": SCOPE, "maxLength": MAX_SCOPE})),
-        (&["DeviceBody"], "id", json!({"pattern": NAME})),
+        (&["DeviceBody"], "id", json!({"pattern": name()})),
         (&["DeviceBody"], "name", json!({"maxLength": MAX_DEVICE_TEXT})),
         (&["DeviceBody"], "os", json!({"maxLength": MAX_DEVICE_TEXT})),
         (&["DeviceBody"], "agent", json!({"maxLength": MAX_DEVICE_TEXT})),
@@ -105,12 +108,12 @@ fn revocations() -> Members {
             json!({"items": {"type": "string", "pattern": patterns::target()}, "maxItems": MAX_ENTRIES}),
         ),
         (&["RevokeRequest"], "token", json!({"pattern": JWT})),
-        (&["RevokeRequest"], "reach", json!({"enum": ["access", "sessions", "both", null]})),
+        (&["RevokeRequest"], "reach", json!({"enum": [Reach::Access, Reach::Sessions, Reach::Both, null]})),
         (&["RevokeRequest"], "over", json!({"minimum": SPREAD.start(), "maximum": SPREAD.end()})),
         (
             &["LiftRequest"],
             "positions",
-            json!({"items": {"type": "string", "pattern": POSITION}, "minItems": 1, "maxItems": MAX_ENTRIES}),
+            json!({"items": {"type": "string", "pattern": position()}, "minItems": 1, "maxItems": MAX_ENTRIES}),
         ),
         (&["SubjectVersion"], "version", json!({"maximum": MAX_VERSION})),
     ]
@@ -118,12 +121,13 @@ fn revocations() -> Members {
 
 fn clients() -> Members {
     const BOTH: &[&str] = &["ClientRequest", "ClientMetadataRequest"];
-    let algorithms = json!({"enum": ["ES256", "EdDSA", "RS256", "PS256", null]});
+    let mut algorithms: Vec<Option<&str>> = SigningAlgorithm::ALL.map(|algorithm| Some(algorithm.name())).into();
+    algorithms.push(None);
     let scope = json!({"type": "string", "pattern": patterns::client_scope(), "maxLength": MAX_SCOPE});
     let redirect = json!({"type": "string", "pattern": REDIRECT, "maxLength": MAX_REDIRECT});
     vec![
         (&["ClientRequest"], "scopes", json!({"items": scope, "maxItems": MAX_SCOPES})),
-        (BOTH, "introspection_signed_response_alg", algorithms),
+        (BOTH, "introspection_signed_response_alg", json!({"enum": algorithms})),
         (BOTH, "post_logout_redirect_uris", json!({"items": redirect, "maxItems": MAX_REDIRECTS})),
         (BOTH, "tls_client_auth_subject_dn", json!({"maxLength": MAX_SUBJECT_DN})),
         (BOTH, "tls_client_auth_san_dns", json!({"maxLength": MAX_DNS_NAME, "pattern": HOST})),
@@ -131,7 +135,7 @@ fn clients() -> Members {
 }
 
 fn issuers() -> Members {
-    let name = json!({"type": "string", "pattern": NAME});
+    let name = json!({"type": "string", "pattern": name()});
     let claims = json!({
         "properties": {"session": name, "device": name, "client": {"type": "array", "items": name}},
         "additionalProperties": false,
@@ -146,7 +150,7 @@ fn issuers() -> Members {
 
 /// What this server's configuration bounds.
 fn configured(config: &Config) -> Members {
-    let name = json!({"type": "string", "pattern": NAME});
+    let name = json!({"type": "string", "pattern": name()});
     let fields = json!({"type": "string", "enum": config.subjects.record_fields.names()});
     vec![
         (
@@ -165,8 +169,8 @@ fn configured(config: &Config) -> Members {
 /// Parameters, by path, method and name.
 fn parameters() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let target = json!({"pattern": patterns::target()});
-    let position = json!({"pattern": POSITION});
-    let (reason, replica) = (json!({"maxLength": MAX_REASON}), json!({"pattern": REPLICA}));
+    let position = json!({"pattern": position()});
+    let (reason, replica) = (json!({"maxLength": MAX_REASON}), json!({"pattern": patterns::replica()}));
     vec![
         ("/v1/revocations", "get", "target", target.clone()),
         ("/v1/revocations", "get", "after", position.clone()),
@@ -176,8 +180,13 @@ fn parameters() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("/v1/revocations/scheduled/{id}", "delete", "reason", reason.clone()),
         ("/v1/sessions/{sid}", "delete", "reason", reason.clone()),
         ("/v1/subjects/{subject}/block", "delete", "reason", reason),
-        ("/v1/revocations", "post", "Idempotency-Key", json!({"type": "string", "pattern": "^[ -~]{1,255}$"})),
-        ("/oauth2/logout", "get", "scope", json!({"enum": ["local", "global"]})),
+        (
+            "/v1/revocations",
+            "post",
+            "Idempotency-Key",
+            json!({"type": "string", "pattern": patterns::idempotency_key()}),
+        ),
+        ("/oauth2/logout", "get", "scope", shapes::or_empty(shapes::logout_scope())),
         ("/v1/feed/head", "get", "nonce", json!({"maxLength": Report::MAX_NAME})),
         ("/v1/feed/changes", "get", "chain", json!({"pattern": THUMBPRINT})),
         ("/v1/feed/stream", "get", "chain", json!({"pattern": THUMBPRINT})),

@@ -2,68 +2,83 @@
 //!
 //! A name means the same wherever it stands, so a text's form goes by its name.
 
-use utoipa::openapi::path::{Operation, Parameter};
-use utoipa::openapi::schema::{KnownFormat, Object, Schema, SchemaFormat, SchemaType, Type};
-use utoipa::openapi::{OpenApi, RefOr, Required};
+use std::collections::BTreeSet;
 
-use super::patterns::{NAME, POSITION, WAIT};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{KnownFormat, Object, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{OpenApi, RefOr};
+
+use super::patterns::{name, position};
+use super::{FORM_SCHEMA, add};
+use crate::verbs::revocations::Wait;
 
 /// The forms of texts, by their names.
-const FORMS: [(&str, &str); 6] = [
-    ("position", POSITION),
-    ("subject", NAME),
-    ("username", NAME),
-    ("client_id", NAME),
-    ("issuer", NAME),
-    ("wait", WAIT),
-];
+type Forms = [(&'static str, String); 6];
 
-/// Schemas whose name ends so describe forms, where an empty text is an absent one (RFC 6749 §3.2).
-const FORM_SCHEMA: &str = "Form";
+/// Where references to schemas lead.
+const SCHEMAS: &str = "#/components/schemas/";
 
-/// Writes the forms of parameters and members into the document, and which bodies may be left out.
+fn forms() -> Forms {
+    [
+        ("position", position()),
+        ("subject", name()),
+        ("username", name()),
+        ("client_id", name()),
+        ("issuer", name()),
+        ("wait", Wait::pattern()),
+    ]
+}
+
+/// Writes the forms of parameters and members into the document. A form of RFC 6749 has forms of its own.
 pub(super) fn describe(document: &mut OpenApi) {
+    let forms = forms();
     let components = document.components.get_or_insert_default();
     for (_, schema) in components.schemas.iter_mut().filter(|(name, _)| !name.ends_with(FORM_SCHEMA)) {
         if let RefOr::T(Schema::Object(object)) = schema {
-            object.properties.iter_mut().for_each(|(name, member)| describe_text(name, member));
+            object.properties.iter_mut().for_each(|(name, member)| describe_text(&forms, name, member));
         }
     }
-    let demanding = |reference: &str| {
-        let name = reference.rsplit('/').next().unwrap_or_default();
-        !matches!(components.schemas.get(name), Some(RefOr::T(Schema::Object(object))) if object.required.is_empty())
-    };
     let v1 = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/v1/"));
     for (_, item) in v1 {
         for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter {
-                    describe_text(name, schema);
+                    describe_text(&forms, name, schema);
                     widen(schema);
                 }
             }
-            allow_no_body(operation, demanding);
         }
     }
 }
 
-/// A body whose members may all be left out may be left out itself.
-fn allow_no_body(operation: &mut Operation, demanding: impl Fn(&str) -> bool) {
-    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
-    let Some(RefOr::T(content)) = body.content.get("application/json") else { return };
-    if let Some(RefOr::Ref(reference)) = &content.schema
-        && !demanding(&reference.ref_location)
-    {
-        body.required = Some(Required::False);
+/// Writes into the finished document which bodies may be left out: those whose members may all be.
+pub(super) fn allow_no_body(document: &mut Value) {
+    let schemas = document.pointer("/components/schemas").and_then(Value::as_object).into_iter().flatten();
+    let lenient: BTreeSet<String> =
+        schemas.filter(|(_, schema)| !is_demanding(schema)).map(|(name, _)| format!("{SCHEMAS}{name}")).collect();
+    let items = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
+    let operations = items.filter_map(|(_, item)| item.as_object_mut()).flat_map(Map::values_mut);
+    for body in operations.filter_map(|operation| operation.get_mut("requestBody")) {
+        let reference = body.pointer("/content/application~1json/schema/$ref").and_then(Value::as_str);
+        if reference.is_some_and(|reference| lenient.contains(reference)) {
+            add(body, "", json!({"required": false}));
+        }
     }
 }
 
-fn describe_text(name: &str, schema: &mut RefOr<Schema>) {
-    let form = FORMS.iter().find(|(known, _)| *known == name);
+/// Whether a body of that schema needs a member, whichever of its ways it goes.
+fn is_demanding(schema: &Value) -> bool {
+    let needs = |schema: &Value| schema["required"].as_array().is_some_and(|names| !names.is_empty());
+    needs(schema) || schema["oneOf"].as_array().is_some_and(|ways| ways.iter().all(needs))
+}
+
+fn describe_text(forms: &Forms, name: &str, schema: &mut RefOr<Schema>) {
+    let form = forms.iter().find(|(known, _)| *known == name);
     if let (Some((_, form)), RefOr::T(Schema::Object(object))) = (form, schema)
         && is_text(object)
     {
-        object.pattern = Some((*form).to_owned());
+        object.pattern = Some(form.clone());
     }
 }
 

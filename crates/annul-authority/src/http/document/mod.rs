@@ -2,7 +2,8 @@
 //! authenticate, and what holds of texts, numbers and lists beyond their types.
 //!
 //! What bounds a request in the code bounds it in the document, by the same constant, so that whoever
-//! generates requests from the document has them accepted.
+//! generates requests from the document has them accepted. Where a form cannot be written down whole, the
+//! document is the narrower of the two, and the pattern's comment says by what.
 
 mod bounds;
 mod forms;
@@ -17,6 +18,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::{OauthError, ProblemDocument};
 use crate::config::Config;
+
+/// Schemas whose name ends so describe forms, which carry no null, and where an empty text is an absent one
+/// (RFC 6749 §3.2).
+const FORM_SCHEMA: &str = "Form";
 
 /// The document of a server with this configuration, as JSON.
 #[must_use]
@@ -43,6 +48,7 @@ pub fn finished(mut document: OpenApi, config: &Config) -> Value {
         serde_json::to_value(&document).expect("the document holds only strings, numbers and maps of them");
     bounds::describe(&mut document, config);
     shapes::describe(&mut document);
+    forms::allow_no_body(&mut document);
     document
 }
 

@@ -1,22 +1,18 @@
 //! Bodies whose members go together, and bodies that another crate reads.
 
-use annul_core::feed::report::Report;
+use annul_core::feed::report::{CanaryVerdict, ReplicaState, Report};
+use annul_core::token::MAX_NAME;
 use serde_json::{Map, Value, json};
 
-use super::add;
-use super::patterns::{NAME, POSITION, THUMBPRINT};
+use super::patterns::{RESOURCE, THUMBPRINT, name, position};
+use super::{FORM_SCHEMA, add};
 use crate::model::{AuthMethod, GrantType};
-use crate::store::MAX_ENTRIES;
 use crate::verbs::bounds::{MAX_AUDIENCES, RESERVED};
 use crate::verbs::clients::OWN_SCOPES;
 use crate::verbs::granted::{ACCESS_TOKEN_TYPE, JWT_TYPE};
 
-/// Schemas whose name ends so describe forms, which carry no null.
-const FORM_SCHEMA: &str = "Form";
-
 /// Writes the shapes into the document.
 pub(super) fn describe(document: &mut Value) {
-    hold_forms_to_texts(document);
     show(document);
     add(document, "/components/schemas/OneOrMany", one_or_many());
     add(document, "/components/schemas/CutoffText/oneOf/2", json!({"additionalProperties": false}));
@@ -31,10 +27,8 @@ pub(super) fn describe(document: &mut Value) {
     add(document, "/components/schemas/ClientRequest", by_method());
     add(document, "/components/schemas/ClientMetadataRequest", by_method());
     add(document, "/components/schemas/TokenForm", by_grant());
-    // An empty one is an absent one.
-    let name = json!({"pattern": NAME.replace("{1,", "{0,")});
-    add(document, "/components/schemas/TokenForm/properties/audience", name);
-    add(document, "/components/schemas/LogoutForm/properties/scope", json!({"enum": ["local", "global"]}));
+    add(document, "/components/schemas/LogoutForm/properties/scope", logout_scope());
+    hold_forms_to_texts(document);
     add(
         document,
         "/paths/~1v1~1feed~1replicas~1{name}~1{instance}/post/requestBody/content/application~1json/schema",
@@ -55,23 +49,45 @@ fn show(document: &mut Value) {
     }
 }
 
-/// A form has no null: a parameter is there, or it is not. What nobody knows is ignored, and comes once like
-/// everything else (RFC 6749 §3.2).
+/// A form has no null: a parameter is there, or it is not, and an empty one is not. What nobody knows is ignored,
+/// and comes once like everything else (RFC 6749 §3.2).
 fn hold_forms_to_texts(document: &mut Value) {
     let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
     for (_, form) in schemas.into_iter().flatten().filter(|(name, _)| name.ends_with(FORM_SCHEMA)) {
         add(form, "", json!({"additionalProperties": {"type": "string"}}));
+        let needed = form["required"].clone();
+        let is_needed = |name: &str| needed.as_array().is_some_and(|names| names.contains(&name.into()));
         let members = form.pointer_mut("/properties").and_then(Value::as_object_mut);
-        for member in members.into_iter().flat_map(Map::values_mut) {
-            if member.get("type") == Some(&json!(["string", "null"])) {
-                add(member, "", json!({"type": "string"}));
+        for (name, member) in members.into_iter().flatten() {
+            add(member, "", json!({"type": "string"}));
+            if is_needed(name) {
+                add(member, "", json!({"minLength": 1}));
+            } else {
+                *member = or_empty(member.take());
             }
         }
     }
 }
 
+/// The schema of a parameter that may be empty as well, which is as if it were absent.
+pub(super) fn or_empty(mut schema: Value) -> Value {
+    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        values.push("".into());
+    }
+    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
+        let pattern = format!("^$|{pattern}");
+        add(&mut schema, "", json!({"pattern": pattern}));
+    }
+    schema
+}
+
+/// How far a browser may log out.
+pub(super) fn logout_scope() -> Value {
+    json!({"enum": ["local", "global"]})
+}
+
 fn one_or_many() -> Value {
-    let name = json!({"type": "string", "pattern": NAME});
+    let name = json!({"type": "string", "pattern": name()});
     json!({"oneOf": [name, {"type": "array", "items": name, "maxItems": MAX_AUDIENCES}]})
 }
 
@@ -93,7 +109,7 @@ fn confirmation() -> Value {
 fn named() -> Value {
     let absent = json!({"type": "null"});
     json!({"oneOf": [
-        {"required": ["targets"], "properties": {"targets": {"minItems": 1, "maxItems": MAX_ENTRIES}, "token": absent}},
+        {"required": ["targets"], "properties": {"targets": {"minItems": 1}, "token": absent}},
         {"required": ["token"], "properties": {"token": {"type": "string"}, "targets": {"maxItems": 0}}},
     ]})
 }
@@ -158,18 +174,39 @@ fn by_grant() -> Value {
     let of = |grant: GrantType, needed: &[&str]| {
         let mut required = vec!["grant_type"];
         required.extend(needed);
-        json!({"required": required, "properties": {"grant_type": {"const": grant}}})
+        let mut properties = Map::from_iter([("grant_type".to_owned(), json!({"const": grant}))]);
+        properties.extend(needed.iter().map(|name| ((*name).to_owned(), json!({"minLength": 1}))));
+        json!({"required": required, "properties": properties})
     };
-    let mut exchange = of(GrantType::TokenExchange, &["subject_token", "subject_token_type"]);
-    let kind = json!({"enum": [ACCESS_TOKEN_TYPE, JWT_TYPE]});
-    let kinds = json!({"subject_token_type": kind, "actor_token_type": kind, "requested_token_type": kind});
-    add(&mut exchange, "/properties", kinds);
+    let addressed = |mut grant: Value| {
+        let audience = or_empty(json!({"pattern": name()}));
+        let resource = or_empty(json!({"pattern": RESOURCE, "maxLength": MAX_NAME}));
+        add(&mut grant, "/properties", json!({"audience": audience, "resource": resource}));
+        grant
+    };
     json!({"oneOf": [
-        of(GrantType::ClientCredentials, &[]),
+        addressed(of(GrantType::ClientCredentials, &[])),
         of(GrantType::RefreshToken, &["refresh_token"]),
-        exchange,
-        of(GrantType::JwtBearer, &["assertion"]),
+        addressed(acted(of(GrantType::TokenExchange, &["subject_token", "subject_token_type"]))),
+        addressed(of(GrantType::JwtBearer, &["assertion"])),
     ]})
+}
+
+/// An exchange: what kinds of token there are, and that whoever acts is named with the kind or not at all.
+fn acted(mut exchange: Value) -> Value {
+    let kind = json!({"enum": [ACCESS_TOKEN_TYPE, JWT_TYPE]});
+    let kinds = json!({"subject_token_type": kind, "requested_token_type": or_empty(kind.clone())});
+    add(&mut exchange, "/properties", kinds);
+    let absent = json!({"const": ""});
+    let actor = json!({"anyOf": [
+        {"properties": {"actor_token": absent, "actor_token_type": absent}},
+        {
+            "required": ["actor_token", "actor_token_type"],
+            "properties": {"actor_token": {"minLength": 1}, "actor_token_type": kind},
+        },
+    ]});
+    add(&mut exchange, "", actor);
+    exchange
 }
 
 /// A report, as [`Report`] reads it. One that stands behind a relay has none behind itself.
@@ -188,7 +225,9 @@ fn report() -> Value {
 
 fn report_of_one() -> Value {
     let text = json!({"type": "string", "maxLength": Report::MAX_NAME});
-    let verdicts = json!(["active", "revoked", "indeterminate", "refused"]);
+    let states = [ReplicaState::Cold, ReplicaState::Live, ReplicaState::Stale, ReplicaState::Halted];
+    let verdicts =
+        [CanaryVerdict::Active, CanaryVerdict::Revoked, CanaryVerdict::Indeterminate, CanaryVerdict::Refused];
     let canary = json!({
         "type": "object",
         "required": ["id", "verdict"],
@@ -199,9 +238,9 @@ fn report_of_one() -> Value {
         "type": "object",
         "required": ["state", "longest_age", "interval", "nonce"],
         "properties": {
-            "position": {"type": ["string", "null"], "pattern": POSITION},
+            "position": {"type": ["string", "null"], "pattern": position()},
             "chain": {"type": ["string", "null"], "pattern": THUMBPRINT},
-            "state": {"enum": ["cold", "live", "stale", "halted"]},
+            "state": {"enum": states},
             "leeway": count(u64::MAX),
             "longest_age": count(u64::MAX),
             "audiences": {"type": "array", "items": text, "maxItems": Report::MAX_AUDIENCES},
