@@ -33,6 +33,7 @@ pub mod settings;
 pub mod subject_keys;
 pub mod subjects;
 pub mod tokens;
+mod unread;
 pub mod wellknown;
 
 use std::sync::Arc;

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 
 use super::codes::Code;
 use super::dpop::DPOP_NONCE;
+use super::unread::Unread;
 use crate::error::{ErrorKind, VerbError};
 use crate::store::StoreError;
 
@@ -284,14 +285,16 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 64;
 
 /// The outermost layer: names the request, writes errors in their form, forbids caching where the
-/// handler did not say otherwise.
+/// handler did not say otherwise, and hears a refused client out.
 pub async fn finish(mut request: Request, next: Next) -> Response {
     let request_id = RequestId::of(request.headers());
     request.extensions_mut().insert(request_id.clone());
     let is_oauth = request.uri().path().starts_with("/oauth2/");
+    let (request, unread) = Unread::of(request);
     let mut response = next.run(request).await;
 
     let status = response.status();
+    unread.take_in(status).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.render(is_oauth, request_id.as_str());
     } else if status.is_client_error() || status.is_server_error() {
