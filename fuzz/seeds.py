@@ -91,6 +91,7 @@ def records():
     yield from lines("records.ndjson", "read-alike.ndjson")
     for refused in json.loads((FORMATS / "refused.json").read_text()):
         yield refused["line"].encode()
+    yield b'{"at":"1:7","kind":"quarantine","until":1795E309999}'
     yield b'{"target":"AAECAwQFBgcICQoLDA0ODw","of":"subject","time":7,"time_at":"1:6","until":9}'
 
 

@@ -13,7 +13,7 @@ pub fn check(bytes: &[u8]) {
     }
     match Record::from_line(line) {
         Ok(record) => {
-            let ordinary: Value = serde_json::from_str(line).expect("a record is JSON");
+            let Some(ordinary) = ordinary(line) else { return assert_eq!(record.body, RecordBody::Noop) };
             assert_eq!(ordinary["at"], record.at.to_string(), "its place is written in one way");
             says_what_it_says(&record, &ordinary);
             let written = record.to_line();
@@ -21,12 +21,22 @@ pub fn check(bytes: &[u8]) {
             assert_eq!((&again, again.to_line()), (&record, written), "reading and writing are each other's inverse");
         }
         Err(RecordError::UnknownKind { at }) => {
-            let ordinary: Value = serde_json::from_str(line).expect("a record is JSON");
+            let Some(ordinary) = ordinary(line) else { return };
             assert_eq!(ordinary["at"], at.to_string());
             assert_ne!(ordinary["optional"], true, "what may be ignored stops nobody");
         }
         Err(_) => {}
     }
+}
+
+/// The line as others read it. `None` where they cannot hold a number of it, such as `1e999`: a kind that is not
+/// known here may have such members.
+fn ordinary(line: &str) -> Option<Value> {
+    let read = serde_json::from_str(line);
+    if let Err(error) = &read {
+        assert!(error.to_string().starts_with("number out of range"), "a record is JSON: {error}");
+    }
+    read.ok()
 }
 
 /// A revocation that is in the line is in the record: nothing that revokes reads as nothing.
