@@ -14,7 +14,8 @@ use axum::http::StatusCode;
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
-/// Bytes that are taken in at most: more than any body that is read. Who sends more is cut off.
+/// Bytes that are taken in at most. A refused body is of no use, so this does not grow with `limits.body`; who
+/// sends more is cut off, as before.
 const MOST: usize = 2 * 1024 * 1024;
 /// How long a refused client may take over the rest of its body.
 const LONGEST: Duration = Duration::from_secs(2);
