@@ -221,28 +221,48 @@ fn a_verifier_beyond_the_settings_does_not_fit() {
     assert_eq!(Trust::new("https://other.example", "api").fits(&settings), Err(other));
 }
 
+/// A fresh view whose issuer has lost its keys, and a token by one of them.
+fn without_keys() -> (View, ViewWriter, String) {
+    let (view, mut writer, _) = good();
+    let text = case("a token that nothing revokes is allowed")["token"].as_str().unwrap().to_owned();
+    let mut record = view.issuer(ISSUER).unwrap().record.clone();
+    record.keys.clear();
+    let at = view.position().unwrap().next();
+    writer.apply(&[Record { at, body: RecordBody::Issuer(record) }]).unwrap();
+    (view, writer, text)
+}
+
+/// How a token that cannot be verified is refused.
+fn refused(view: &View, text: &str, moment: Moment) -> (&'static str, u16) {
+    let error = Trust::new(ISSUER, "api").verify(view, text, MOMENT.wall).unwrap_err();
+    (error.code(), CLOSED.refuse(error, view, ISSUER, moment).status())
+}
+
 #[test]
 fn a_token_of_a_killed_key_is_refused_by_a_stale_view_too_and_one_of_an_unknown_key_is_not_judged() {
-    let (view, mut writer, token) = good();
-    let text = case("a token that nothing revokes is allowed")["token"].as_str().unwrap().to_owned();
+    let (view, mut writer, text) = without_keys();
     let kid = UnverifiedToken::parse(&text).unwrap().header().kid().unwrap().to_owned();
-    let mut without_keys = view.issuer(ISSUER).unwrap().record.clone();
-    without_keys.keys.clear();
-    let at = view.position().unwrap().next();
-    writer.apply(&[Record { at, body: RecordBody::Issuer(without_keys) }]).unwrap();
     let stale = Moment { mono: MOMENT.mono.plus(MINUTE * 2), ..MOMENT };
-    let trust = Trust::new(ISSUER, "api");
-    let refused = |view: &View| {
-        let error = trust.verify(view, &text, MOMENT.wall).unwrap_err();
-        (error.code(), CLOSED.refuse(error, view, token.issuer(), stale).status())
-    };
-    assert_eq!(refused(&view), ("key_unknown", 503));
+    assert_eq!(refused(&view, &text, stale), ("key_unknown", 503));
     let kill = Entry {
         target: TargetHash::of(&key(), ISSUER, TargetKind::Key, &[&kid]),
         kind: TargetKind::Key,
         fields: CutoffFields { always: true, ..CutoffFields::default() },
         until: Until::Never,
     };
-    writer.apply(&[Record { at: at.next(), body: RecordBody::Revoke(kill) }]).unwrap();
-    assert_eq!(refused(&view), ("key_killed", 401));
+    let at = view.position().unwrap().next();
+    writer.apply(&[Record { at, body: RecordBody::Revoke(kill) }]).unwrap();
+    assert_eq!(refused(&view, &text, stale), ("key_killed", 401));
+}
+
+#[test]
+fn an_unknown_key_is_refused_for_good_by_a_view_that_has_all_it_was_told_of() {
+    let (view, mut writer, text) = without_keys();
+    assert_eq!(refused(&view, &text, MOMENT), ("key_unknown", 401));
+    let told = view.position().unwrap().next();
+    writer.confirm(told, MOMENT.mono, MOMENT.wall);
+    assert_eq!(refused(&view, &text, MOMENT), ("key_unknown", 503), "what it has not got may publish the key");
+    let issuer = view.issuer(ISSUER).unwrap().record.clone();
+    writer.apply(&[Record { at: told, body: RecordBody::Issuer(issuer) }]).unwrap();
+    assert_eq!(refused(&view, &text, MOMENT), ("key_unknown", 401));
 }

@@ -36,6 +36,7 @@ const MUTATIONS: &[Mutation] = &[
     ("a verifier goes back", "BROKEN I4", report_an_older_position),
     ("a stored position goes back", "BROKEN I4", store_an_older_position),
     ("a live token is called revoked", "BROKEN I8", refuse_a_live_token),
+    ("a verifier has not heard of a key after so long", "BROKEN I8", miss_an_old_key),
     ("a live session is called revoked", "BROKEN I8", refuse_a_live_session),
     ("a login after \"log out everywhere\" is refused", "BROKEN I8-fresh", refuse_a_fresh_login),
     ("a token carries less than was acknowledged", "BROKEN I9", issue_an_older_position),
@@ -324,6 +325,11 @@ fn store_an_older_position(lines: &mut Lines) {
 fn refuse_a_live_token(lines: &mut Lines) {
     let id = lines.find("check", |check| Some(check["id"].clone()).filter(|_| is_calm(check) && is_done(check)));
     refuse(lines.line(&id), 401, "token_revoked");
+}
+
+fn miss_an_old_key(lines: &mut Lines) {
+    let id = lines.find("check", |check| Some(check["id"].clone()).filter(|_| is_calm(check) && is_done(check)));
+    refuse(lines.line(&id), 401, "token_invalid");
 }
 
 fn refuse_a_live_session(lines: &mut Lines) {

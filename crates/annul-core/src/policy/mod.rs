@@ -256,10 +256,13 @@ impl Policy {
 
     fn knows_all_keys(&self, view: &View, issuer: &str, moment: Moment) -> bool {
         let allowed = self.max_staleness().unwrap_or(KEYS_MAX_STALENESS);
-        let live = view.age(moment.mono).is_some_and(|age| age <= allowed) && view.status(moment).halted.is_none();
+        let status = view.status(moment);
+        let is_live = status.age.is_some_and(|age| age <= allowed) && status.halted.is_none();
+        // It was told of records that it has not got: one of them may publish the key.
+        let is_behind = status.head > status.position;
         let overdue =
             view.issuer(issuer).and_then(|issuer| issuer.record.keys_due).is_some_and(|due| due < moment.wall);
-        live && !overdue
+        is_live && !is_behind && !overdue
     }
 
     /// A denial on this route for `reason`.

@@ -170,6 +170,15 @@ pub(crate) struct RecordLine {
     pub(crate) line: String,
 }
 
+impl RecordLine {
+    /// The names of the keys that this record publishes, if it does.
+    pub(crate) fn key_names(&self) -> Vec<String> {
+        let record: Value = serde_json::from_str(&self.line).unwrap_or_default();
+        let keys = record.pointer("/issuer/keys").and_then(Value::as_array).into_iter().flatten();
+        keys.filter_map(|key| Some(key["kid"].as_str()?.to_owned())).collect()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Frame {
     pub(crate) after: Position,

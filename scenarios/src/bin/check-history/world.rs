@@ -90,6 +90,14 @@ pub(crate) struct Write<'h> {
     pub(crate) last: Position,
 }
 
+/// The publication of a signing key.
+#[derive(Clone, Copy, Debug)]
+struct Publication {
+    at: Position,
+    /// From then on somebody knew that it is in the log.
+    known: Micros,
+}
+
 /// Everything known.
 #[derive(Debug, Default)]
 pub(crate) struct World<'h> {
@@ -101,6 +109,8 @@ pub(crate) struct World<'h> {
     pub(crate) writes: Vec<Write<'h>>,
     /// Each verifier's, in the order in which they were made.
     looks: HashMap<&'h str, Vec<&'h Request<Look>>>,
+    /// By the names of the keys.
+    published: HashMap<String, Publication>,
 }
 
 impl<'h> World<'h> {
@@ -144,6 +154,7 @@ impl<'h> World<'h> {
         }
         world.writes.sort_by_key(|write| write.ended);
         history.issues.iter().for_each(|issue| world.add_issue(issue));
+        world.add_publications(history);
         history.revokes.iter().for_each(|revoke| world.add_keep(revoke));
         for look in history.looks.iter().filter(|look| look.is_done()) {
             world.looks.entry(&look.what.verifier).or_default().push(look);
@@ -160,6 +171,15 @@ impl<'h> World<'h> {
         let before = looks[..after].iter().rev().find(|look| look.ended < check.sent)?;
         looks.get(after).filter(|after| after.what.instance == before.what.instance)?;
         before.what.position
+    }
+
+    /// Whether a verifier whose view was no older than `max_staleness` can have been without the key of
+    /// this token when the check was made: a key that succeeds a killed one signs at once, and so does one
+    /// whose lead was short.
+    pub(crate) fn may_lack_the_key(&self, check: &Request<Check>, token: &Token, max_staleness: Micros) -> bool {
+        self.published.get(&token.kid).is_some_and(|published| {
+            self.reached(check) < Some(published.at) && check.sent <= published.known + max_staleness
+        })
     }
 
     /// The entries against any of these targets.
@@ -226,6 +246,26 @@ impl<'h> World<'h> {
             let session =
                 Session { names: Names::of(token), time: token.time(), position: token.position(), keeps: Vec::new() };
             self.sessions.insert(sid, session);
+        }
+    }
+
+    fn add_publications(&mut self, history: &History) {
+        for record in &history.at_the_end.records {
+            for kid in record.key_names() {
+                self.published.entry(kid).or_insert(Publication { at: record.at, known: Micros::MAX });
+            }
+        }
+        for issue in history.issues.iter().filter(|issue| issue.is_done()) {
+            let key = issue.what.token.as_ref().and_then(|token| self.published.get_mut(&token.kid));
+            if let Some(published) = key {
+                published.known = published.known.min(issue.ended);
+            }
+        }
+        for published in self.published.values_mut() {
+            // In the order of their acknowledgements.
+            if let Some(write) = self.writes.iter().find(|write| write.last >= published.at) {
+                published.known = published.known.min(write.ended);
+            }
         }
     }
 
