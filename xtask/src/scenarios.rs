@@ -14,7 +14,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let rows = rows::read(root)?;
     // One at a time: a scenario measures how fast a revocation holds, and starts several processes.
     let mut tests = Command::new(env!("CARGO"))
-        .args(["test", "-p", "scenarios", "--test", "rows", "--", "--test-threads=1"])
+        .args(["test", "--workspace", "--test", "rows", "--", "--test-threads=1"])
         .current_dir(root)
         .stdout(Stdio::piped())
         .spawn()

@@ -77,3 +77,11 @@ fn charts_on_record(root: &Path) -> Result<BTreeSet<String>> {
     let names = std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
     names.map(|entry| Ok(format!("{CHARTS}/{}", entry?.file_name().to_string_lossy()))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_on_record_says_what_was_measured() {
+        super::on_record().unwrap();
+    }
+}
