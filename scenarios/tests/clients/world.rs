@@ -192,7 +192,7 @@ impl World {
         let ran = tokio::process::Command::new(program)
             .args([suite, language])
             .arg(world)
-            .env("NODE_EXTRA_CA_CERTS", self.ca.root())
+            .env("PEER_ROOT", self.ca.root())
             .stdin(Stdio::null())
             .output()
             .await
