@@ -172,6 +172,28 @@ fn facts_of_an_older_revision_are_computed_again() {
 }
 
 #[test]
+fn an_answer_has_to_know_of_the_newest_entry_that_is_asked_about() {
+    let (view, mut writer, token) = vector("an entry on an ask_on claim makes a route ask");
+    let at = view.position().unwrap();
+    assert_eq!(view.check(token.clone(), MOMENT).asked_since(), Some(at));
+    let mut settings = Settings::clone(&view.settings().unwrap());
+    settings.revision += 1;
+    settings.ask_on.push("tenant".to_owned());
+    let entry = Entry {
+        target: TargetHash::of(&key(), ISSUER, TargetKind::Claim, &["tenant", "acme"]),
+        kind: TargetKind::Claim,
+        fields: CutoffFields { now: true, ..CutoffFields::default() },
+        until: Until::Never,
+    };
+    let bodies = [RecordBody::Settings(settings), RecordBody::Revoke(entry)];
+    let records = [at.next(), at.next().next()].into_iter().zip(bodies).map(|(at, body)| Record { at, body });
+    writer.apply(&records.collect::<Vec<_>>()).unwrap();
+    let checked = view.check(token, MOMENT);
+    assert_eq!(checked.asked_since(), view.position(), "of the second claim");
+    assert_eq!(checked.asked_about().map(|entry| entry.at), view.position());
+}
+
+#[test]
 fn a_token_ahead_of_the_view_says_so() {
     let (view, _writer, token) = vector("a token ahead of the view is checked like any other");
     assert_eq!(view.check(token, MOMENT).ahead(), Some(Position::new(1, 9)));

@@ -269,8 +269,8 @@ impl Asked {
         }
         let moment = clock::now();
         let checked = verifier.view().check(token.clone(), moment);
-        if let Some(entry) = checked.asked_about()
-            && vouched.as_of.is_none_or(|as_of| as_of < entry.at)
+        if let Some(newest) = checked.asked_since()
+            && vouched.as_of.is_none_or(|as_of| as_of < newest)
         {
             return Answer::Unavailable;
         }

@@ -61,7 +61,7 @@ impl Authority {
             session: None,
             proof: client.proof.as_ref(),
             state: Map::new(),
-            group: None,
+            groups: Vec::new(),
         };
         let (token, stamp) =
             self.issue_without_session(&grant, random::token_id(self.clock().millis())?, self.token_life()).await?;
@@ -90,7 +90,7 @@ impl Authority {
             session: None,
             proof: None,
             state: Map::new(),
-            group: None,
+            groups: Vec::new(),
         };
         Ok(self.issue_without_session(&grant, id.to_owned(), CANARY_LIFE.min(self.token_life())).await?.0)
     }

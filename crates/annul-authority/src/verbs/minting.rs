@@ -3,6 +3,8 @@
 //! The one place that knows what stands in a token. Whoever mints has judged before, in the same
 //! snapshot that the token's position comes from.
 
+use std::iter::once;
+
 use annul_core::position::Position;
 use annul_core::settings::Settings;
 use annul_core::target::{HashKey, Target, TargetKind};
@@ -35,8 +37,8 @@ pub(crate) struct Grant<'a> {
     pub(crate) proof: Option<&'a ProofKey>,
     /// What the subject's state adds.
     pub(crate) state: Claims,
-    /// The group its subject falls into.
-    pub(crate) group: Option<u64>,
+    /// The groups of the users whose sessions it descends from, its own subject's first.
+    pub(crate) groups: Vec<u64>,
 }
 
 /// What a token says of its issue.
@@ -67,7 +69,7 @@ impl<'a> Grant<'a> {
             session: Some(session),
             proof: session.confirmation.as_ref(),
             state: subject.token_claims(),
-            group: group(session, log),
+            groups: groups(session, log),
         }
     }
 
@@ -92,8 +94,10 @@ impl<'a> Grant<'a> {
         if let Some(scope) = self.scope {
             set("scope", scope.into());
         }
-        if let Some(group) = self.group {
-            set(GROUP_CLAIM, group.into());
+        match *self.groups {
+            [] => {}
+            [one] => set(GROUP_CLAIM, one.into()),
+            ref several => set(GROUP_CLAIM, several.into()),
         }
         if let Some(proof) = self.proof {
             set("cnf", json!(proof));
@@ -177,9 +181,21 @@ pub(crate) fn key_name<'k>(session: &Session, kid: &'k str) -> &'k str {
     }
 }
 
-fn group(session: &Session, log: &LogState) -> Option<u64> {
-    let subject = Target::one(&log.settings.issuer, TargetKind::Subject, &session.subject).ok()?;
-    Some(log.groups?.of(&subject.hash(&log.hash_key)))
+/// What ends an ancestor's session stays at the authority like what ends the session itself, so verifiers
+/// have to ask about the groups of both users.
+fn groups(session: &Session, log: &LogState) -> Vec<u64> {
+    let Some(groups) = log.groups else { return Vec::new() };
+    let issuer = &log.settings.issuer;
+    let others = session.ancestors.iter().filter(|ancestor| ancestor.issuer == *issuer && ancestor.sid.is_some());
+    let users = once(&session.subject).chain(others.filter_map(|ancestor| ancestor.sub.as_ref()));
+    let mut found = Vec::new();
+    for subject in users.filter_map(|user| Target::one(issuer, TargetKind::Subject, user).ok()) {
+        let group = groups.of(&subject.hash(&log.hash_key));
+        if !found.contains(&group) {
+            found.push(group);
+        }
+    }
+    found
 }
 
 fn origin(ancestor: &Ancestor) -> Value {

@@ -42,7 +42,7 @@ fn sid(token: &Secret) -> String {
     said(token)["sid"].as_str().unwrap().to_owned()
 }
 
-fn of(token: &Secret) -> ExchangeRequest {
+pub(crate) fn of(token: &Secret) -> ExchangeRequest {
     ExchangeRequest { subject_token: token.clone(), actor_token: None, audience: Vec::new(), scope: None }
 }
 

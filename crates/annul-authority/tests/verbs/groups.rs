@@ -2,15 +2,18 @@
 
 use std::num::NonZeroU32;
 
-use annul_authority::authority::Setup;
+use annul_authority::authority::{Caller, Setup};
 use annul_authority::secrets::secret::Secret;
+use annul_authority::verbs::exchange::ExchangeRequest;
 use annul_authority::verbs::exposure::ExposureQuery;
 use annul_authority::verbs::revocations::{LiftRequest, RevokeRequest};
 use annul_authority::verbs::subjects::SubjectVersion;
 use annul_authority::verbs::tokens::{CheckAnswer, CheckVerdict};
 use annul_core::algebra::Reach;
 use annul_core::position::Position;
+use serde_json::Value;
 
+use crate::exchange::{client, of, said};
 use crate::world::{AUDIENCE, ISSUER, World, target};
 
 /// A world whose log began with a single group, so that everybody shares its watermark.
@@ -95,4 +98,31 @@ async fn exposure_ends_with_the_watermark_of_an_entry_that_stays_here() {
     let session = &of_bob.sessions[0];
     assert_eq!((&session.session.sid, session.refused_by), (&bob.sid, None));
     assert_eq!(session.check_until, session.verify_until, "its tokens live on");
+}
+
+#[tokio::test]
+async fn tx_5_what_ends_an_actors_session_is_asked_about_by_whoever_holds_the_token_of_both() {
+    let groups = NonZeroU32::new(1 << 16);
+    let world = World::with(Setup { groups, ..Setup::new(ISSUER, AUDIENCE) }).await;
+    let alice = world.open("alice", "phone").await;
+    let others = world.open("carol", "phone").await;
+    for cut in ["session", "subject"] {
+        let bob = world.open("bob", "phone").await;
+        let of_both = ExchangeRequest { actor_token: Some(bob.access_token.clone()), ..of(&alice.access_token) };
+        let granted = world.authority.exchange(&Caller::client("api"), &client("api"), of_both).await.unwrap();
+        let token = granted.access_token;
+        let named = said(&token)["grp"].clone();
+        let of_each = [&alice, &bob].map(|user| said(&user.access_token)["grp"].clone());
+        assert_eq!(named, Value::from(of_each.to_vec()), "the groups of both");
+        assert_active(&world, &token, "before").await;
+        let ended = match cut {
+            "session" => world.authority.end_session(&world.caller, &bob.sid, None).await.unwrap(),
+            _ => world.revoke(target("subject:bob")).await,
+        };
+        let answer = asked(&world, &token).await;
+        assert_eq!(answer.verdict, CheckVerdict::Revoked, "by the actor's {cut}");
+        assert!(answer.refusal.is_some_and(|refusal| refusal.at <= ended.position));
+        assert_active(&world, &alice.access_token, "the one it was done for").await;
+        assert_active(&world, &others.access_token, "somebody else").await;
+    }
 }

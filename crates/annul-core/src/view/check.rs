@@ -105,6 +105,13 @@ impl CheckedToken {
         self.findings.ask_on()
     }
 
+    /// The position of the newest entry that the token has to be asked about for. An answer from before it
+    /// knows nothing of it.
+    #[must_use]
+    pub fn asked_since(&self) -> Option<Position> {
+        self.findings.asked_since()
+    }
+
     /// The token that was checked.
     #[must_use]
     pub fn token(&self) -> &VerifiedToken {
@@ -156,7 +163,16 @@ pub(crate) struct Findings {
 struct Objections {
     refusal: Option<Refusal>,
     cause: Option<Cause>,
-    ask_on: Option<Refusal>,
+    ask_on: Option<AskOn>,
+}
+
+/// What is in force on claims that have to be asked about.
+#[derive(Clone, Copy, Debug)]
+struct AskOn {
+    /// One that holds at any age, if there is one, else the newest.
+    weightiest: Refusal,
+    /// The position of the newest.
+    newest: Position,
 }
 
 impl Findings {
@@ -179,7 +195,7 @@ impl Findings {
     }
 
     #[inline]
-    fn all(refusal: Option<Refusal>, cause: Option<Cause>, ask_on: Option<Refusal>, position: Position) -> Self {
+    fn all(refusal: Option<Refusal>, cause: Option<Cause>, ask_on: Option<AskOn>, position: Position) -> Self {
         let is_active = refusal.is_none() && cause.is_none() && ask_on.is_none();
         let objections = || Box::new(Objections { refusal, cause, ask_on });
         Self { objections: (!is_active).then(objections), position }
@@ -201,7 +217,11 @@ impl Findings {
 
     /// What is in force on a claim that has to be asked about.
     pub(crate) fn ask_on(&self) -> Option<Refusal> {
-        self.objections.as_ref()?.ask_on
+        Some(self.objections.as_ref()?.ask_on?.weightiest)
+    }
+
+    fn asked_since(&self) -> Option<Position> {
+        Some(self.objections.as_ref()?.ask_on?.newest)
     }
 
     fn verdict(&self) -> Verdict {
@@ -223,17 +243,20 @@ fn judge(facts: &Facts, state: &State) -> Option<Refusal> {
     }
 }
 
-fn asked_about(facts: &Facts, state: &State) -> Option<Refusal> {
-    let mut weightiest: Option<Refusal> = None;
-    for &(kind, target) in &facts.asks {
-        let Some(hit) = state.in_force(&target).and_then(|cell| cell.judge(&facts.reading)) else { continue };
-        let refusal = Refusal { kind, cutoff: hit.cutoff, at: hit.at };
-        if refusal.holds_at_any_age() {
-            return Some(refusal);
-        }
-        weightiest.get_or_insert(refusal);
-    }
-    weightiest
+fn asked_about(facts: &Facts, state: &State) -> Option<AskOn> {
+    let in_force = facts.asks.iter().filter_map(|&(kind, target)| {
+        let hit = state.in_force(&target)?.judge(&facts.reading)?;
+        Some(Refusal { kind, cutoff: hit.cutoff, at: hit.at })
+    });
+    in_force.fold(None, |before: Option<AskOn>, refusal| {
+        let this = AskOn { weightiest: refusal, newest: refusal.at };
+        let Some(before) = before else { return Some(this) };
+        let weight = |refusal: &Refusal| (refusal.holds_at_any_age(), refusal.at);
+        Some(AskOn {
+            weightiest: std::cmp::max_by_key(before.weightiest, refusal, weight),
+            newest: before.newest.max(refusal.at),
+        })
+    })
 }
 
 impl State {
