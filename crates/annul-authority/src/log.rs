@@ -86,7 +86,7 @@ impl<'t> Appender<'t> {
         let foreign = issuer.source.is_some();
         let asked = Asked { kind, cutoff: new.cutoff, reach: new.reach, foreign };
         let admitted = asked.admit(self.commit).map_err(Refused::from)?;
-        let until = wished(asked.until(self.commit, &self.horizon(&issuer, new)), new.until)?;
+        let until = wished(self.least_until(asked, &issuer, new), new.until)?;
         if until == Until::Never && admitted.reach.access() && emitted_by == EmittedBy::Request {
             self.make_room_without_until(&hash)?;
         }
@@ -236,6 +236,17 @@ impl<'t> Appender<'t> {
             reason,
             request_id: self.act.request_id.clone(),
         })
+    }
+
+    /// How long an entry is held at the least: while anybody may accept a token that it matches (I16), and
+    /// while one that is its own refresh credential may be exchanged for the next (I14).
+    fn least_until(&self, asked: Asked, issuer: &IssuerRow, new: &NewRevocation) -> Until {
+        match (asked.until(self.commit, &self.horizon(issuer, new)), asked.kind) {
+            (Until::At(until), TargetKind::Token) if !asked.foreign => {
+                Until::At(until.plus(self.limits.exchange_after))
+            }
+            (until, _) => until,
+        }
     }
 
     fn horizon(&self, issuer: &IssuerRow, new: &NewRevocation) -> Horizon {

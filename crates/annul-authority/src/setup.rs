@@ -81,7 +81,8 @@ pub struct RefreshSetup {
     /// When a refresh token may be redeemed, around the `exp` of the last access token; any time unless
     /// set.
     pub window: Option<RefreshWindow>,
-    /// When an access token that is its own refresh credential may be exchanged, around its `exp`.
+    /// When an access token that is its own refresh credential may be exchanged, around its `exp`; the store
+    /// must have been opened with at least as much after it.
     pub exchange: RefreshWindow,
     /// What revoking a refresh token ends.
     pub revocation: RefreshRevocation,

@@ -27,6 +27,8 @@ mod keys;
 mod refresh;
 #[path = "verbs/schedules.rs"]
 mod schedules;
+#[path = "verbs/self_renewing.rs"]
+mod self_renewing;
 #[path = "verbs/sessions.rs"]
 mod sessions;
 #[path = "verbs/start.rs"]

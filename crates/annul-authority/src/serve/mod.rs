@@ -293,7 +293,11 @@ fn spawn_server(
 }
 
 async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<dyn Store>, ServeError> {
-    let limits = store::Limits { longest_session: config.sessions.absolute.as_secs(), ..store::Limits::default() };
+    let limits = store::Limits {
+        longest_session: config.sessions.absolute.as_secs(),
+        exchange_after: config.sessions.exchange_after.as_secs(),
+        ..store::Limits::default()
+    };
     match config.store.kind {
         StoreKind::Memory => Ok(Arc::new(MemoryStore::new(limits, clock.clone()))),
         StoreKind::Sqlite => {

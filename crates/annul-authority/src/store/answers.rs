@@ -22,6 +22,9 @@ pub struct Limits {
     /// Seconds that any session may live. Entries that reach sessions are kept that long, and a
     /// login older than that opens no session.
     pub longest_session: u64,
+    /// Seconds past its `exp` for which an access token of ours may still be exchanged for the next one. An
+    /// entry on a token is kept as much longer.
+    pub exchange_after: u64,
     /// Seconds for which lines of the log are kept for followers that were away. A follower that
     /// was away longer takes the snapshot.
     pub keep_lines: u64,
@@ -33,7 +36,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { longest_session: 30 * 24 * 3600, keep_lines: 24 * 3600, keep_audit: None, most_without_until: 1_000_000 }
+        Self {
+            longest_session: 30 * 24 * 3600,
+            exchange_after: 0,
+            keep_lines: 24 * 3600,
+            keep_audit: None,
+            most_without_until: 1_000_000,
+        }
     }
 }
 

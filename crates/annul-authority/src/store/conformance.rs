@@ -68,7 +68,7 @@ impl Bench {
     /// An empty store; `kept` is dropped after it, such as the directory it lives in.
     pub fn new<S: Store + 'static, K: Any + Send + Sync>(make: impl FnOnce(Limits, Clock) -> (S, K)) -> Self {
         let clock = ManualClock::at(START);
-        let limits = Limits { longest_session: 86_400, keep_lines: 3600, keep_audit: None, most_without_until: 3 };
+        let limits = Limits { longest_session: 86_400, keep_lines: 3600, most_without_until: 3, ..Limits::default() };
         let (store, kept) = make(limits, Clock::from_source(clock.clone()));
         Self { store: Arc::new(store), clock, _kept: Box::new(kept) }
     }

@@ -8,7 +8,7 @@ use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
 use crate::model::{NewRevocation, RefreshBy, Session, SessionStatus};
 use crate::secrets::refresh_token::RefreshToken;
-use crate::store::{Appended, Revoke};
+use crate::store::{Appended, Revoke, SessionView};
 use crate::verbs::oauth_clients::OAuthClient;
 use crate::verbs::refresh::RefreshRevocation;
 
@@ -24,7 +24,9 @@ pub enum TokenRevocation {
 impl Authority {
     /// Revokes a token of the calling client's: a refresh token with its session, or with all that its
     /// user has, as configured; an access token alone, or with its session, as the client was
-    /// registered. After this every verifier refuses it within the bound.
+    /// registered or where the token is its own refresh credential. After this every verifier refuses it
+    /// within the bound, and nothing is issued for it any more: one that renews its session ends that also
+    /// when it has expired or is revoked itself.
     ///
     /// What does not verify changes nothing, so that nobody can fill the log.
     ///
@@ -40,27 +42,33 @@ impl Authority {
         if let Some(token) = RefreshToken::read(token, self.master()) {
             return self.revoke_refresh_token(caller, client, &token).await;
         }
-        // A verifier may still accept it within its leeway, so within the largest it is revoked.
-        let token = match self.verified(token, self.settings().max_leeway).await {
+        // Past its expiry it may still be what renews its session, which no token outlives by more.
+        let token = match self.verified(token, self.setup().session_longest.as_secs()).await {
             Ok(token) => token,
             Err(VerbError::Token(_)) => return Ok(TokenRevocation::Nothing),
             Err(error) => return Err(error),
         };
+        let is_this_clients = token.is_own() && token.client() == Some(client.client_id.as_str());
+        // Before anything is said of the token itself: one that is refused everywhere still renews its session.
+        if is_this_clients && let Some(view) = self.session_with_token(client, &token).await? {
+            return self.end_by_token(caller, &view).await;
+        }
+        // A verifier may still accept it within its leeway, so within the largest it is revoked.
+        if token.expires().plus(self.settings().max_leeway) <= self.clock().seconds() {
+            return Ok(TokenRevocation::Nothing);
+        }
         let judged = match self.judge(&token).await {
             Ok(judged) => judged,
             Err(VerbError::Token(_)) => return Ok(TokenRevocation::Nothing),
             Err(error) => return Err(error),
         };
-        if !token.is_own() || token.client() != Some(client.client_id.as_str()) {
+        if !is_this_clients {
             return self.not_this_clients(caller, Some(token.token_target().text(self.issuer()))).await;
         }
         if judged.refusal.is_some() {
             return Ok(TokenRevocation::Nothing);
         }
-        match judged.snapshot.session.map(|view| view.session) {
-            Some(session) if ends_with_its_token(client, &session) => self.end_by_token(caller, &session).await,
-            _ => self.revoke_access_token(caller, &token).await,
-        }
+        self.revoke_access_token(caller, &token).await
     }
 
     async fn revoke_refresh_token(
@@ -74,28 +82,35 @@ impl Authority {
             let session = self.own_target(TargetKind::Session, &view.session.sid)?;
             return self.not_this_clients(caller, Some(session.text(self.issuer()))).await;
         }
-        let is_over = match self.setup().refresh.revocation {
-            // One that is merely revoked is ended, so that no lift revives it.
-            RefreshRevocation::Session => view.status == SessionStatus::Ended,
-            // Said again, it must not take the logins along that came meanwhile.
-            RefreshRevocation::Subject => view.status != SessionStatus::Live,
-        };
-        if is_over {
+        if view.status == SessionStatus::Ended {
             return Ok(TokenRevocation::Nothing);
         }
-        self.end_by_token(caller, &view.session).await
+        self.end_by_token(caller, &view).await
     }
 
-    async fn end_by_token(&self, caller: &Caller, session: &Session) -> Result<TokenRevocation, VerbError> {
+    /// The session that ends with this token, unless it has ended before.
+    async fn session_with_token(
+        &self,
+        client: &OAuthClient,
+        token: &VerifiedToken,
+    ) -> Result<Option<SessionView>, VerbError> {
+        let Some(sid) = token.sid() else { return Ok(None) };
+        let view = self.store().session(sid).await?;
+        Ok(view.filter(|view| view.status != SessionStatus::Ended && ends_with_its_token(client, &view.session)))
+    }
+
+    async fn end_by_token(&self, caller: &Caller, view: &SessionView) -> Result<TokenRevocation, VerbError> {
         let act = caller.act("token.revoke", None);
-        match self.setup().refresh.revocation {
-            RefreshRevocation::Session => self.store().end_session(act, &session.sid).await?,
-            RefreshRevocation::Subject => {
-                let target = self.own_target(TargetKind::Subject, &session.subject)?;
+        match (self.setup().refresh.revocation, &view.status) {
+            (RefreshRevocation::Subject, SessionStatus::Live) => {
+                let target = self.own_target(TargetKind::Subject, &view.session.subject)?;
                 let (cutoff, reach) = (Cutoff::Now, Reach::Both);
                 let all = NewRevocation { target, cutoff, reach, exp: None, until: None, reason: None };
                 self.store().revoke(act, Revoke { revocations: vec![all], keep: None }).await?
             }
+            // One that is merely revoked is ended, so that no lift revives it, and alone: said again, it must
+            // not take the logins along that came meanwhile.
+            _ => self.store().end_session(act, &view.session.sid).await?,
         };
         Ok(TokenRevocation::Revoked)
     }

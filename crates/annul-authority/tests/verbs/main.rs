@@ -17,6 +17,7 @@ mod idp;
 mod keys;
 mod refresh;
 mod schedules;
+mod self_renewing;
 mod sessions;
 mod start;
 mod subjects;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use annul_authority::authority::{Authority, Setup};
 use annul_authority::clock::Clock;
 use annul_authority::secrets::sealing::MasterKey;
-use annul_authority::store::Genesis;
+use annul_authority::store::{Genesis, Limits};
 use annul_core::settings::Settings;
 
 use crate::world::{AUDIENCE, ISSUER, World, empty_store};
@@ -74,7 +74,7 @@ async fn a_log_whose_targets_were_hashed_in_another_way_is_not_started() {
         clients: Vec::new(),
     };
     let clock = Clock::from_source(world.clock.clone());
-    let (store, _dir) = empty_store(clock.clone());
+    let (store, _dir) = empty_store(Limits::default(), clock.clone());
     let before = store.bootstrap(genesis).await.unwrap();
     let started = Authority::start(store.clone(), clock, MasterKey::from_bytes([7; 32]), setup()).await;
     let error = started.unwrap_err();

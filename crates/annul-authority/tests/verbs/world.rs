@@ -45,11 +45,14 @@ pub(crate) struct World {
 }
 
 /// A store that holds nothing, and where it lies if that is on disk.
-pub(crate) fn empty_store(clock: Clock) -> (Arc<dyn Store>, Option<tempfile::TempDir>) {
+pub(crate) fn empty_store(limits: Limits, clock: Clock) -> (Arc<dyn Store>, Option<tempfile::TempDir>) {
     let dir = crate::ON_DISK.then(|| tempfile::tempdir().unwrap());
     let store: Arc<dyn Store> = match &dir {
-        Some(dir) => Arc::new(SqliteStore::open(dir.path(), SqliteOptions::default(), clock).unwrap()),
-        None => Arc::new(MemoryStore::new(Limits::default(), clock)),
+        Some(dir) => {
+            let options = SqliteOptions { limits, ..SqliteOptions::default() };
+            Arc::new(SqliteStore::open(dir.path(), options, clock).unwrap())
+        }
+        None => Arc::new(MemoryStore::new(limits, clock)),
     };
     (store, dir)
 }
@@ -62,7 +65,8 @@ impl World {
     pub(crate) async fn with(setup: Setup) -> Self {
         let clock = ManualClock::at(START);
         let handle = Clock::from_source(clock.clone());
-        let (store, dir) = empty_store(handle.clone());
+        let limits = Limits { exchange_after: setup.refresh.exchange.after, ..Limits::default() };
+        let (store, dir) = empty_store(limits, handle.clone());
         let master = MasterKey::from_bytes([7; 32]);
         let trust = Trust::new(ISSUER, AUDIENCE).with_foreign(Expect::foreign(FOREIGN, AUDIENCE));
         let trust =
