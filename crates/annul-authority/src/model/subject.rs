@@ -55,6 +55,13 @@ impl SubjectState {
         version.into_iter().chain(updated).collect()
     }
 
+    /// What is left of the state when the account or client that it was is removed: what forbids, and
+    /// the string of its key, without which signatures that a new string voided would count again.
+    #[must_use]
+    pub fn left_behind(&self) -> Self {
+        Self { blocked: self.blocked, retired: self.retired, key: self.key.clone(), ..Self::default() }
+    }
+
     /// The state after something changed at `now` that is part of every user record. Only a record
     /// whose changes are reported has a time that could move.
     #[must_use]

@@ -218,6 +218,8 @@ macro_rules! store_conformance {
             settings_move_by_one_revision
             sessions_are_found_by_claims_that_became_targets
             accounts_and_clients_share_one_name_space
+            a_removed_accounts_name_passes_on_nothing_of_its_user
+            a_client_and_a_user_are_never_one_subject
             a_client_changes_in_all_but_its_id_secret_and_scopes
             a_scheduled_step_is_done_once_and_not_before_its_time
             a_refused_step_leaves_no_trace_and_is_not_tried_again

@@ -323,10 +323,12 @@ pub trait Store: Send + Sync {
     /// What an earlier attempt with the act's idempotency key appended, if there was one.
     fn answered(&self, act: Act) -> Answer<'_, Option<Appended>>;
 
-    /// Removes an account and revokes all that its subject holds: `subject now`.
+    /// Removes an account and revokes all that its subject holds: `subject now`. What was set for the
+    /// subject goes with it, but for what forbids it something.
     fn remove_account(&self, act: Act, username: &str) -> Answer<'_, Appended>;
 
-    /// Adds a client. Its id may be no account's name or subject, and no retired id.
+    /// Adds a client. Its id may be no account's name or subject, no retired id, and no subject's that
+    /// has a session here, or for which anything is kept that does not forbid it something.
     fn add_client(&self, act: Act, client: ClientRecord) -> Answer<'_, ()>;
 
     /// Replaces what is kept of a client beside its id, secret and scopes, once for each idempotency key.

@@ -6,7 +6,7 @@ use annul_core::settings::IssuerRecord;
 
 use super::log::all_lines;
 use super::*;
-use crate::model::{Account, AuthMethod, IdempotencyKey, KeyChange};
+use crate::model::{Account, AuthMethod, IdempotencyKey, KeyChange, SubjectChange, SubjectPart, SubjectState};
 use crate::store::KillKey;
 
 /// Nothing of a killed key can sign or be published again.
@@ -138,6 +138,53 @@ pub async fn accounts_and_clients_share_one_name_space(bench: Bench) {
     bench.store.remove_account(act(), "alice").await.unwrap();
     assert_eq!(refused(bench.store.remove_account(act(), "alice").await), Refused::AccountUnknown);
     add(account("alice", "u1")).await.unwrap();
+}
+
+/// Whoever gets a removed account's name is somebody else.
+pub async fn a_removed_accounts_name_passes_on_nothing_of_its_user(bench: Bench) {
+    let bench = bench.with_log().await;
+    let bob = || Account {
+        username: "bob".to_owned(),
+        subject: "bob".to_owned(),
+        password: "hash".to_owned(),
+        created: START,
+    };
+    bench.store.add_account(act(), bob()).await.unwrap();
+    bench.store.set_claims(act(), "bob", roles(&["admin"])).await.unwrap();
+    let parts = vec![SubjectPart::Version(7), SubjectPart::Record];
+    let change = SubjectChange { parts, reach: Reach::Access };
+    bench.store.change_subject(act(), "bob", change, None).await.unwrap();
+    bench.store.set_subject_key(act(), "bob", "second".to_owned()).await.unwrap();
+    let at = bench.store.block(act(), target("subject:bob")).await.unwrap().positions[0];
+    bench.store.remove_account(act(), "bob").await.unwrap();
+    let left = SubjectState { blocked: Some(at), key: "second".to_owned(), ..SubjectState::default() };
+    assert_eq!(bench.state_of("bob").await, left, "neither what forbids nor what voids signatures goes");
+
+    bench.store.unblock(act(), target("subject:bob")).await.unwrap();
+    bench.store.add_account(act(), bob()).await.unwrap();
+    let none = NewSession { claims: Claims::new(), ..bench.login("s", "bob") };
+    assert!(bench.store.open_session(act(), none).await.unwrap().session.claims.is_empty());
+}
+
+/// A machine and a user can never have one subject, whoever comes first.
+pub async fn a_client_and_a_user_are_never_one_subject(bench: Bench) {
+    let bench = bench.with_log().await;
+    bench.open("s", "reports").await;
+    bench.store.set_claims(act(), "batch", roles(&["admin"])).await.unwrap();
+    for taken in ["reports", "batch"] {
+        assert_eq!(refused(bench.store.add_client(act(), client(taken)).await), Refused::NameTaken, "{taken}");
+    }
+    bench.store.end_session(act(), "s").await.unwrap();
+    assert_eq!(refused(bench.store.add_client(act(), client("reports")).await), Refused::NameTaken, "it is kept");
+
+    bench.store.add_client(act(), client("job")).await.unwrap();
+    assert_eq!(refused(bench.store.open_session(act(), bench.login("t", "job")).await), Refused::NameTaken);
+    // What is set for a client goes with it, and a block stays: the same id can be a client's again.
+    bench.store.set_claims(act(), "job", roles(&["admin"])).await.unwrap();
+    let at = bench.store.block(act(), target("subject:job")).await.unwrap().positions[0];
+    bench.store.remove_client(act(), "job").await.unwrap();
+    bench.store.add_client(act(), client("job")).await.unwrap();
+    assert_eq!(bench.state_of("job").await, SubjectState { blocked: Some(at), ..SubjectState::default() });
 }
 
 /// How a client proves itself is replaced as a whole, and told like every change of clients.

@@ -8,7 +8,7 @@ use super::revocations::{Counting, done};
 use super::sessions::own_subject;
 use super::{Outcome, Result, Txn, earlier_attempt, once, remember_attempt};
 use crate::log::Appender;
-use crate::model::{Account, Act, ClientMetadata, ClientRecord, NewRevocation, SubjectState};
+use crate::model::{Account, Act, ClientMetadata, ClientRecord, NewRevocation};
 use crate::store::{Appended, Refused, SessionCount};
 
 pub(crate) fn add_account(txn: &mut Txn<'_>, act: &Act, account: &Account) -> Result<()> {
@@ -36,11 +36,7 @@ pub(crate) fn remove_account(txn: &mut Txn<'_>, act: &Act, username: &str) -> Re
         let account = log.tables.account(username)?.ok_or(Refused::AccountUnknown)?;
         log.tables.remove_account(username)?;
         let subject = own_subject(log.log(), &account.subject)?;
-        let state = log.tables.subject(&subject)?;
-        if state.fingerprint.is_some() {
-            // Its credential is gone; whoever gets the name next begins with their own.
-            log.tables.put_subject(&subject, &SubjectState { fingerprint: None, ..state })?;
-        }
+        leave_behind(&mut log, &subject)?;
         end_subject(&mut log, subject)
     })
 }
@@ -54,6 +50,7 @@ pub(crate) fn add_client(txn: &mut Txn<'_>, act: &Act, client: &ClientRecord) ->
     }
     // A client is the subject of its own tokens.
     not_retired(txn, &client.client_id)?;
+    is_no_users(txn, &client.client_id)?;
     txn.tables.put_client(client)?;
     note(txn, act, Some(client.client_id.clone()))
 }
@@ -79,6 +76,8 @@ pub(crate) fn remove_client(txn: &mut Txn<'_>, act: &Act, client_id: &str) -> Re
         let mut log = txn.appender(act)?;
         log.tables.client(client_id)?.ok_or(Refused::ClientUnknown)?;
         log.tables.remove_client(client_id)?;
+        let subject = own_subject(log.log(), client_id)?;
+        leave_behind(&mut log, &subject)?;
         let issuer = log.log().settings.issuer.clone();
         // Its own tokens name it twice; those of the sessions that it opened do not.
         let own_tokens =
@@ -100,6 +99,21 @@ fn end_subject(log: &mut Appender<'_>, subject: Target) -> Result<Appended> {
 
 pub(super) fn up_to_now(target: Target, reach: Reach) -> NewRevocation {
     NewRevocation { target, cutoff: Cutoff::Now, reach, exp: None, until: None, reason: None }
+}
+
+/// Forgets what was set for the user or client that a subject was, so that whoever gets the name next
+/// begins with nothing of theirs.
+fn leave_behind(log: &mut Appender<'_>, subject: &Target) -> Result<()> {
+    let state = log.tables.subject(subject)?;
+    let left = state.left_behind();
+    if state == left { Ok(()) } else { log.tables.put_subject(subject, &left) }
+}
+
+/// A user who has a session, live or kept as over, or anything set for them keeps their name.
+fn is_no_users(txn: &Txn<'_>, name: &str) -> Result<()> {
+    let state = txn.tables.subject(&own_subject(&txn.tables.log()?, name)?)?;
+    let is_known = state != state.left_behind() || !txn.tables.sessions_of(name, 1)?.is_empty();
+    if is_known { Err(Refused::NameTaken.into()) } else { Ok(()) }
 }
 
 /// An id that its subject left is given to nobody else.

@@ -217,6 +217,9 @@ fn admit(txn: &Txn<'_>, new: &NewSession) -> Result<()> {
     if new.ancestors.len() > MAX_ANCESTORS {
         return Err(Refused::TooManyAncestors.into());
     }
+    if txn.tables.client(&new.subject)?.is_some() {
+        return Err(Refused::NameTaken.into());
+    }
     match txn.tables.session(&new.sid)? {
         Some(_) => Err(Refused::SessionExists.into()),
         None => Ok(()),
