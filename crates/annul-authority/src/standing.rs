@@ -28,9 +28,11 @@ pub(crate) struct Standing {
     /// Every own key that is published.
     pub(crate) own_keys: KeySet,
     pub(crate) jwks: Value,
-    /// The private halves of the active and the reserve key, by `kid`.
+    /// The private halves of the active and the reserve keys, by `kid`.
     signers: HashMap<String, Arc<SigningKey>>,
     active: String,
+    /// The newest in reserve, which the next rotation promotes; one that it replaced may be there still.
+    reserve: String,
     /// A position at which each key was published at the latest, by `kid`.
     published_by: HashMap<String, Position>,
     pub(crate) foreign: BTreeMap<String, Foreign>,
@@ -56,7 +58,7 @@ impl Standing {
             records.iter().filter(|record| record.state.is_published()).map(|record| record.public.clone()).collect();
         let (own_keys, _) = KeySet::from_values(&published);
         let mut signers = HashMap::new();
-        let mut active = String::new();
+        let (mut active, mut reserve) = (String::new(), String::new());
         for record in &records {
             if matches!(record.state, KeyState::Active | KeyState::Reserve) {
                 let signer = match before.and_then(|before| before.signers.get(&record.kid)) {
@@ -65,8 +67,11 @@ impl Standing {
                 };
                 signers.insert(record.kid.clone(), signer);
             }
-            if record.state == KeyState::Active {
-                active.clone_from(&record.kid);
+            // They come in the order they were made, so the newest stays.
+            match record.state {
+                KeyState::Active => active.clone_from(&record.kid),
+                KeyState::Reserve => reserve.clone_from(&record.kid),
+                KeyState::Retired | KeyState::Killed => {}
             }
         }
         let published_by = records
@@ -91,6 +96,7 @@ impl Standing {
             jwks: json!({ "keys": published }),
             signers,
             active,
+            reserve,
             published_by,
             foreign,
             subject_secret,
@@ -107,9 +113,9 @@ impl Standing {
         self.subject_secret.as_deref().ok_or(VerbError::SubjectKeysOff)
     }
 
-    /// What the key in reserve signs with.
+    /// What the newest key in reserve signs with.
     pub(crate) fn reserve_algorithm(&self) -> Option<SigningAlgorithm> {
-        self.signers.iter().find(|(kid, _)| **kid != self.active).map(|(_, signer)| signer.algorithm())
+        self.signers.get(&self.reserve).map(|signer| signer.algorithm())
     }
 
     /// Whether there is an own key of that name, killed ones included.

@@ -77,6 +77,23 @@ async fn another_algorithm_is_published_first_and_signs_with_the_next_rotation()
 }
 
 #[tokio::test]
+async fn a_rotation_that_names_no_algorithm_keeps_to_the_one_last_asked_for() {
+    let mut world = World::new().await;
+    // Often, for until the next rotation there are two reserves, and either could be taken for the one.
+    for round in 0..16 {
+        let algorithm = if round % 2 == 0 { SigningAlgorithm::EdDsa } else { SigningAlgorithm::Es256 };
+        let asked = RotateRequest { algorithm: Some(algorithm), reason: None };
+        let first = world.authority.rotate_key(&world.caller, asked, Some(world.head().await)).await.unwrap();
+        assert!(!first.promoted);
+        let head = world.head().await;
+        let next = world.authority.rotate_key(&world.caller, RotateRequest::default(), Some(head)).await.unwrap();
+        assert_eq!((next.promoted, next.active), (true, first.reserve), "round {round}");
+    }
+    let token = world.open("alice", "phone").await;
+    world.assert_active(&token.access_token, "signed by the last").await;
+}
+
+#[tokio::test]
 async fn a_killed_key_is_dead_at_once_and_its_successor_signs() {
     let mut world = World::new().await;
     let old = world.open("alice", "phone").await;
