@@ -2,6 +2,7 @@
 // What comes from outside is never believed to be long enough.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::panic, clippy::unwrap_used))]
 
+mod admission;
 pub mod authority;
 mod caller;
 pub mod client_certificate;

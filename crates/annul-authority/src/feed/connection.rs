@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep};
 
 use super::{Feed, FeedRefusal, RETRY};
+use crate::admission::Admission;
 
 /// One open stream.
 pub(super) struct Connection {
@@ -18,6 +19,7 @@ pub(super) struct Connection {
     /// Set once and left while it rings early enough: whoever is woken too early asks again, and a
     /// thousand streams need not set a timer anew for every record.
     pub(super) alarm: Pin<Box<Sleep>>,
+    pub(super) admission: Admission,
     pub(super) is_over: bool,
     pub(super) _slot: OwnedSemaphorePermit,
 }
@@ -25,6 +27,17 @@ pub(super) struct Connection {
 impl Connection {
     /// The next bytes to write; `None` when the stream is over.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
+        let bytes = self.taken().await?;
+        // Asked when the bytes are at hand: what was committed after a removal comes after the news of it.
+        if matches!(self.admission.holds().await, Ok(true)) {
+            return Some(bytes);
+        }
+        // The follower reconnects and is told by status.
+        self.is_over = true;
+        None
+    }
+
+    async fn taken(&mut self) -> Option<Bytes> {
         loop {
             if self.is_over || self.feed.is_closed() {
                 return None;

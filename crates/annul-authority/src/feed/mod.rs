@@ -32,6 +32,7 @@ use futures::stream::{self, Stream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::admission::Admission;
 use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::config::FeedConfig;
@@ -222,10 +223,13 @@ impl Feed {
         }
     }
 
-    /// The events of one stream, until the follower or the server leaves.
+    /// The events of one stream, until the follower or the server leaves, or the follower's client is
+    /// removed: nothing that was committed after that is on it. It ends with the record of the removal,
+    /// which it does not carry any more.
     pub async fn stream(
         &self,
         from: FollowerAt,
+        admission: Admission,
     ) -> Result<impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + use<>, FeedRefusal> {
         let slot = Arc::clone(&self.0.streams).try_acquire_owned().map_err(|_| self.busy())?;
         // Refuses by status while there still is one; later the stream says it by an event.
@@ -236,6 +240,7 @@ impl Feed {
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             feed: self.clone(),
             cursor,
+            admission,
             is_over: false,
             _slot: slot,
         };

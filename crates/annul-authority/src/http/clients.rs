@@ -45,7 +45,8 @@ pub async fn change(
     Ok(Json(app.authority.change_client(&caller, &client_id, body.value).await?))
 }
 
-/// Removes a client; its secret is worthless from here on.
+/// Removes a client; its secret is worthless from here on, and so are the streams and polls of the feed
+/// that it opened before.
 #[utoipa::path(delete, path = "/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
     responses((status = 204)), security(("client" = ["annul.admin"])))]
 pub async fn delete(

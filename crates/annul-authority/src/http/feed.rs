@@ -20,6 +20,7 @@ use super::auth::{Allowed, Follow};
 use super::body::{Params, RawBody, Segment};
 use super::codes::Code;
 use super::problem::Problem;
+use crate::error::VerbError;
 use crate::feed::{FeedRefusal, FollowerAt};
 
 /// What the head is signed over.
@@ -81,12 +82,17 @@ pub async fn head(
     security(("client" = ["annul.follow"])))]
 pub async fn changes(
     State(app): State<App>,
-    _: Allowed<Follow>,
+    allowed: Allowed<Follow>,
     Params(query): Params<ChangesQuery>,
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(query.wait.unwrap_or(0)).min(LONGEST_POLL);
     let limit = query.limit.unwrap_or(FRAME_RECORDS).clamp(1, FRAME_RECORDS);
+    let mut admission = app.authority.admission(allowed.client);
     let frame = app.feed.changes(FollowerAt { after: query.after, chain: query.chain }, limit, wait).await?;
+    // The wait may have outlasted the credential.
+    if !admission.holds().await? {
+        return Err(VerbError::InvalidClient.into());
+    }
     Ok(ndjson(Body::from(frame)))
 }
 
@@ -106,13 +112,13 @@ pub async fn snapshot(State(app): State<App>, _: Allowed<Follow>) -> Result<Resp
     security(("client" = ["annul.follow"])))]
 pub async fn stream(
     State(app): State<App>,
-    _: Allowed<Follow>,
+    allowed: Allowed<Follow>,
     headers: HeaderMap,
     Params(query): Params<StreamQuery>,
 ) -> Result<Response, Problem> {
     let resumed = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
     let from = FollowerAt { after: query.after.or(resumed), chain: query.chain };
-    let events = app.feed.stream(from).await?;
+    let events = app.feed.stream(from, app.authority.admission(allowed.client)).await?;
     let mut response = Body::from_stream(events).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -46,6 +46,12 @@ pub struct AuthenticatedClient {
 }
 
 impl AuthenticatedClient {
+    /// Whether this record is of the client that proved itself, and not of a later one with its id: a
+    /// client's secret is made with it and stays.
+    pub(crate) fn is(&self, record: &ClientRecord) -> bool {
+        self.record.client_id == record.client_id && self.record.secret_hash == record.secret_hash
+    }
+
     /// Refuses a client without the scope. No scope implies another.
     pub fn require(&self, scope: &str) -> Result<(), VerbError> {
         let is_held = self.record.scopes.iter().any(|held| held == scope);

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::running::{Running, both, expect, expect_problem, in_memory, text};
+use crate::running::{Credential, Running, both, expect, expect_problem, in_memory, text};
 
 /// What a follower holds after the introduction.
 struct Follower {
@@ -56,8 +56,12 @@ struct Events {
 
 impl Events {
     async fn open(authority: &Running, after: Position, chain: Chain) -> Self {
+        Self::open_as(&authority.admin, authority, after, chain).await
+    }
+
+    async fn open_as(client: &Credential, authority: &Running, after: Position, chain: Chain) -> Self {
         let path = format!("/v1/feed/stream?after={after}&chain={chain}");
-        let response = authority.request(Method::GET, &path).send().await.unwrap();
+        let response = authority.request_as(client, Method::GET, &path).send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store, no-transform");
@@ -293,6 +297,34 @@ async fn streams_beyond_the_bound_are_turned_away_with_a_time() {
     let response = authority.request(Method::GET, &path).send().await.unwrap();
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a_removed_client_hears_nothing_more_over_what_it_had_open() {
+    for authority in both().await {
+        let leaked = authority.client("leaked", &["annul.follow"]).await;
+        let follower = Follower::of(&authority).await;
+        let mut events = Events::open_as(&leaked, &authority, follower.at(), follower.chain()).await;
+        events.next_of("heartbeat").await;
+        let mut others = Events::open(&authority, follower.at(), follower.chain()).await;
+        let path = format!("/v1/feed/changes?after={}&wait=60", follower.at());
+        let poll = authority.request_as(&leaked, Method::GET, &path);
+        let waiting = expect_problem(poll, 401, "invalid_client");
+        let removal = async {
+            expect(authority.request(Method::DELETE, "/v1/clients/leaked"), 204).await;
+            // Whoever gets the id next has not opened these.
+            authority.client("leaked", &["annul.follow"]).await;
+            authority.post("/v1/revocations", json!({"targets": ["subject:alice"]}), 201).await;
+        };
+        tokio::join!(waiting, removal);
+        while let Some(event) = events.next().await {
+            assert_eq!(event.event, "heartbeat", "{}", event.data);
+        }
+        for _ in 0..2 {
+            others.next_of("frame").await;
+        }
+        assert_eq!(authority.get("/statusz").await["streams"], 1, "its place is free again");
+    }
 }
 
 #[tokio::test]
