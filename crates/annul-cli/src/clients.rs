@@ -47,14 +47,19 @@ enum Verb {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Scope {
     /// Open sessions and get tokens
+    #[value(alias = "annul.issue")]
     Issue,
     /// Revoke and lift
+    #[value(alias = "annul.revoke")]
     Revoke,
     /// Read sessions, revocations and the audit log
+    #[value(alias = "annul.read")]
     Read,
     /// Follow the feed: every verifier needs this
+    #[value(alias = "annul.follow")]
     Follow,
     /// Keys, issuers, clients, accounts, settings
+    #[value(alias = "annul.admin")]
     Admin,
 }
 
@@ -133,4 +138,19 @@ async fn add(remote: &Remote, request: &Value, format: Format) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_taken_by_its_short_name_and_by_its_whole_one() {
+        for scope in Scope::value_variants() {
+            let short = scope.name().trim_start_matches("annul.");
+            for given in [short, scope.name()] {
+                assert_eq!(Scope::from_str(given, false).map(Scope::name), Ok(scope.name()), "{given}");
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use annul_core::feed::frame::{Frame, VerifiedFrame};
 use annul_core::feed::report::Introduction;
 use annul_core::position::Position;
 use annul_core::record::{Chain, Record, RecordBody};
+use annul_core::target::TargetKind;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
@@ -98,6 +99,8 @@ fn describe(record: &Record) -> String {
             cutoffs.extend(entry.fields.before.map(|time| format!("before {}", seconds_text(time))));
             let until = match entry.until {
                 Until::At(time) => format!("until {}", seconds_text(time)),
+                // An entry against a key is a kill, which nothing lifts.
+                Until::Never if entry.kind == TargetKind::Key => "for good".to_owned(),
                 Until::Never => "until lifted".to_owned(),
             };
             format!("revoke {} {} {} {until}", entry.kind, entry.target, cutoffs.join(" "))

@@ -35,6 +35,8 @@ enum Verb {
     /// Refuse everything a key ever signed or will sign, everywhere, for ever
     Kill {
         /// The key's id
+        // A thumbprint, which may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Why, for the audit log
         #[arg(long)]
@@ -140,4 +142,29 @@ async fn act(
     let call = remote.call(Method::POST, path).body(&body.into());
     let answer = call.waiting(wait.map(|wait| wait.0).unwrap_or_default()).json().await?;
     revocation::conclude(&answer, format)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        keys: Keys,
+    }
+
+    #[test]
+    fn a_key_whose_id_begins_with_a_hyphen_is_killed_like_any_other() {
+        for id in ["-VQpeeYkqLpk", "-hB", "--wB"] {
+            let line =
+                Line::try_parse_from(["keys", "kill", id, "--yes", "--wait", "2s"]).map_err(|error| error.to_string());
+            let Ok(Line { keys: Keys { verb: Verb::Kill { kid, yes: true, wait: Some(_), .. }, .. } }) = line else {
+                panic!("{id}: not read as a key's id")
+            };
+            assert_eq!(kid, id);
+        }
+    }
 }

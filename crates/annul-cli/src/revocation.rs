@@ -37,6 +37,8 @@ struct Entry {
     cutoff: Value,
     reach: String,
     until: Option<u64>,
+    /// What it follows from, where it was not asked for by itself.
+    emitted_by: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,8 +168,17 @@ impl Entry {
                 None => other.to_string(),
             },
         };
-        let until = self.until.map_or_else(|| "lifted".to_owned(), |until| seconds_text(UnixSeconds(until)));
-        [self.position.clone(), self.target.clone(), cutoff, self.reach.clone(), until]
+        [self.position.clone(), self.target.clone(), cutoff, self.reach.clone(), self.kept_until()]
+    }
+
+    /// An entry without an until ends by a lift only where it was asked for by itself.
+    fn kept_until(&self) -> String {
+        match (self.until, self.emitted_by.as_deref()) {
+            (Some(until), _) => seconds_text(UnixSeconds(until)),
+            (None, None) => "lifted".to_owned(),
+            (None, Some("state")) => "its state ends".to_owned(),
+            (None, Some(_)) => "for good".to_owned(),
+        }
     }
 }
 
@@ -227,6 +238,19 @@ mod tests {
     fn holding_is_told_as_a_time_and_as_a_span_of_the_authoritys_clock() {
         let answer = answer(serde_json::json!({"acknowledged_at": 1_000, "enforced_by": 1_812}));
         assert_eq!(answer.holds(), "everywhere by 1970-01-01T00:00:01.812Z at the latest, in 812 ms");
+    }
+
+    #[test]
+    fn only_what_a_lift_can_end_is_kept_until_lifted() {
+        let kept = |more: Value| {
+            let mut entry = serde_json::json!({"position": "1:9", "target": "t", "cutoff": "always", "reach": "both"});
+            entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value::<Entry>(entry).unwrap().kept_until()
+        };
+        assert_eq!(kept(serde_json::json!({})), "lifted");
+        assert_eq!(kept(serde_json::json!({"emitted_by": "key"})), "for good");
+        assert_eq!(kept(serde_json::json!({"emitted_by": "state"})), "its state ends");
+        assert_eq!(kept(serde_json::json!({"emitted_by": "session", "until": 60})), "1970-01-01T00:01:00Z");
     }
 
     #[test]
