@@ -27,6 +27,12 @@ fn situations() -> Vec<Situation> {
     situations
 }
 
+/// The scopes that the page asks for.
+const SCOPES: [&str; 3] = ["annul.revoke", "annul.read", "annul.follow"];
+
+/// The verbs for which it asks for `annul.admin` too.
+const ADMIN_VERBS: [&str; 3] = ["annul clients ", "annul keys kill ", "annul doctor"];
+
 /// Who is logged in while the page is worked through.
 struct People {
     found: Answer,
@@ -83,7 +89,9 @@ async fn every_command_of_the_incident_page_does_what_the_page_says() {
     for login in [&people.found, &people.globex, &people.bob] {
         service.accepts_soon(login.token()).await;
     }
-    let cli = Cli::of(authority.admin());
+    let on_call = Cli::of(&authority.client("on-call", &SCOPES).await);
+    let with_admin = [&SCOPES[..], &["annul.admin"]].concat();
+    let on_call_admin = Cli::of(&authority.client("on-call-admin", &with_admin).await);
     let mut variables = vec![
         ("TOKEN", people.found.token().to_owned()),
         ("SID", people.found.sid().to_owned()),
@@ -99,6 +107,7 @@ async fn every_command_of_the_incident_page_does_what_the_page_says() {
     for situation in situations() {
         let mut printed = Vec::new();
         for block in &situation.blocks {
+            let cli = if ADMIN_VERBS.iter().any(|verb| block.contains(verb)) { &on_call_admin } else { &on_call };
             let ran = cli.script(block, &variables).await;
             assert_eq!(ran.code, 0, "{}\n{block}\n{}{}", situation.title, ran.stdout, ran.stderr);
             commands += block.lines().count();
@@ -111,6 +120,12 @@ async fn every_command_of_the_incident_page_does_what_the_page_says() {
         look(&situation.title, &printed.join("\n"), &people, &authority, &service).await;
     }
     assert!(commands > 30, "the page is read: {commands} commands");
+}
+
+/// Nothing is opened for a subject that is blocked.
+async fn stays_out(authority: &Authority, subject: &str) {
+    let opened = authority.admin().post("/v1/sessions", json!({"subject": subject})).await;
+    assert_eq!(opened.expect_status(403).text("code"), "subject_blocked");
 }
 
 /// What has to hold after the commands of a situation, seen from a service and the next refresh.
@@ -130,13 +145,13 @@ async fn look(title: &str, printed: &str, people: &People, authority: &Authority
         }
         "An account was taken over" => {
             out(&people.laptop).await;
-            let opened = authority.admin().post("/v1/sessions", json!({"subject": "alice"})).await;
-            assert_eq!(opened.expect_status(403).text("code"), "subject_blocked");
+            stays_out(authority, "alice").await;
             assert!(printed.contains(people.phone.sid()) && printed.contains("Not known:"), "{printed}");
             bystander().await;
         }
         "An administrator was let go" => {
             out(&people.mallory).await;
+            stays_out(authority, "mallory").await;
             assert!(printed.contains("INC-20"), "{printed}");
             bystander().await;
         }
@@ -163,6 +178,8 @@ async fn look(title: &str, printed: &str, people: &People, authority: &Authority
             assert!(printed.contains("This would end at most 2 sessions."), "{printed}");
             out(&people.carol).await;
             out(&people.dan).await;
+            stays_out(authority, "carol").await;
+            service.accepts_soon(authority.login("dan", "phone").await.token()).await;
             bystander().await;
         }
         "Not now, but then" => {
