@@ -6,7 +6,8 @@
 //! - every identity header stands in every 200, also when it is empty: some proxies pass on what a
 //!   client sent in a header that the answer lacks;
 //! - a request that already carries such a header is refused, in any spelling that a backend might
-//!   read as the same (`X_Annul_Subject` becomes the same CGI variable);
+//!   read as the same (`X_Annul_Subject`, `X.Annul.Subject`: some servers make one CGI variable of
+//!   both, by reading every byte that is neither letter nor digit alike);
 //! - a value is written so that it holds no separator and no byte beyond ASCII, and two names never
 //!   become one.
 
@@ -59,7 +60,11 @@ fn folded(mut response: Response) -> Response {
 
 /// The first header by which the client names itself.
 fn smuggled(headers: &HeaderMap) -> Option<&HeaderName> {
-    headers.keys().find(|name| name.as_str().replace('_', "-").starts_with(PREFIX))
+    let alike = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    headers.keys().find(|name| {
+        let name = name.as_str();
+        name.len() >= PREFIX.len() && name.bytes().map(alike).zip(PREFIX.bytes()).all(|(given, ours)| given == ours)
+    })
 }
 
 fn allowed(authorized: &Authorized) -> Response {
@@ -96,7 +101,8 @@ fn encode(text: &str) -> String {
     encoded
 }
 
-/// What the identity headers begin with, once underscores are read as hyphens.
+/// What the identity headers begin with, once every byte that is neither letter nor digit is read as a
+/// hyphen. Header names are in lower case already.
 const PREFIX: &str = "x-annul-";
 
 #[cfg(test)]
@@ -105,7 +111,10 @@ mod tests {
 
     #[test]
     fn gw_2_no_spelling_of_an_identity_header_passes() {
-        for name in ["X-Annul-Subject", "x_annul_subject", "X-Annul_Scope", "x_annul-anything"] {
+        let spellings = ["X-Annul-Subject", "x_annul_subject", "X-Annul_Scope", "x_annul-anything", "x-annul-"];
+        // Every byte beside letters and digits that a header name may have (RFC 9110 §5.6.2).
+        let others = "!#$%&'*+-.^_`|~".chars().map(|other| format!("X{other}Annul{other}Subject"));
+        for name in spellings.map(str::to_owned).into_iter().chain(others) {
             let mut headers = HeaderMap::new();
             headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("root"));
             assert!(smuggled(&headers).is_some(), "{name} passed");
@@ -113,6 +122,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("1.2.3.4"));
         headers.insert("x-annulled", HeaderValue::from_static("yes"));
+        headers.insert("x-annul", HeaderValue::from_static("yes"));
         assert!(smuggled(&headers).is_none());
     }
 

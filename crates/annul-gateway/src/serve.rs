@@ -329,6 +329,7 @@ mod tests {
             (auth().header("authorization", "Bearer a").header("authorization", "Bearer b"), 401),
             (auth().header("authorization", "Bearer a.b.c").header("X-Annul-Subject", "root"), 403),
             (auth().header("x_annul_subject", "root"), 403),
+            (auth().header("x.annul.subject", "root"), 403),
             (Request::post("/v1/auth"), 401),
         ] {
             let (status, headers, _) = answer(&router, request, "").await;
