@@ -174,6 +174,11 @@ impl Verifier {
         &self.inner.asks
     }
 
+    /// The age past which this verifier calls itself stale.
+    pub(crate) fn max_staleness(&self) -> Duration {
+        self.inner.shared.max_staleness
+    }
+
     /// The largest leeway granted, as the log's settings cap it.
     pub(crate) fn leeway(&self) -> u64 {
         let allowed = self.view().settings().map_or(u64::MAX, |settings| settings.max_leeway);

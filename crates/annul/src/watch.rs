@@ -18,6 +18,7 @@ use annul_core::policy::{Authorized, Consults, Decision, Denial, DenyReason, OnS
 use annul_core::position::Position;
 use annul_core::time::{Moment, Monotonic, UnixSeconds};
 use annul_core::verdict::Verdict;
+use annul_core::view::CheckedToken;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
@@ -32,9 +33,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Past a deadline by this much, it is surely past.
 const A_LITTLE: Duration = Duration::from_millis(1);
 
-/// How often a token is looked at that is good only because it is young.
-const WHILE_YOUNG: Duration = Duration::from_secs(1);
-
 /// What became of a watched token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -46,8 +44,9 @@ pub enum WatchEvent {
     /// It would no longer be let in for another reason, such as an issuer that is not accepted
     /// any more, or the application's own callback.
     Refused(DenyReason),
-    /// The view is older than the route allows, or the authority would have to be asked and the watch
-    /// cannot, or got no answer: nothing is known against the token, and nothing for it.
+    /// The view is older than the route allows (on one that asks about every request: than the verifier's
+    /// `max_staleness`), or the authority would have to be asked and the watch cannot, or got no answer:
+    /// nothing is known against the token, and nothing for it.
     Unvouched,
 }
 
@@ -75,8 +74,6 @@ struct Vouching {
 
 enum Standing {
     Good,
-    /// There is something against it that the route passes over while the token is young.
-    PassedOver,
     /// The authority has to be asked.
     Asks,
     Unvouched,
@@ -89,9 +86,9 @@ impl Watch {
         Self { route, token, text: None, vouched: None, changed, reconsidered, told_unvouched: false }
     }
 
-    /// Has the authority asked about `token`, the text of the one that was let in, when an entry or
-    /// its age makes the route ask. Without it the token counts as unvouched from then on. A re-stamped
-    /// token that comes with the answer is watched in its place.
+    /// Has the authority asked about `token`, the text of the one that was let in, when an entry, its age
+    /// or that of the view makes the route ask. Without it the token counts as unvouched from then on. A
+    /// re-stamped token that comes with the answer is watched in its place.
     pub fn asking(mut self, token: &str) -> Self {
         self.text = Some(token.to_owned());
         self
@@ -101,10 +98,7 @@ impl Watch {
     /// and again only after the view was fresh in between; the others are final.
     pub async fn event(&mut self) -> WatchEvent {
         loop {
-            self.changed.borrow_and_update();
-            self.reconsidered.borrow_and_update();
-            let standing = self.settled(clock::now()).await;
-            let mut wait = self.next_deadline(clock::now());
+            let (standing, wait) = self.look().await;
             match standing {
                 Standing::Over(event) => return event,
                 Standing::Unvouched if !self.told_unvouched => {
@@ -113,10 +107,6 @@ impl Watch {
                 }
                 Standing::Unvouched | Standing::Asks => {}
                 Standing::Good => self.told_unvouched = false,
-                Standing::PassedOver => {
-                    self.told_unvouched = false;
-                    wait = wait.min(WHILE_YOUNG);
-                }
             }
             self.sleep(wait).await;
         }
@@ -127,10 +117,7 @@ impl Watch {
     pub async fn close(mut self) -> WatchEvent {
         let mut closes_at = None;
         loop {
-            self.changed.borrow_and_update();
-            self.reconsidered.borrow_and_update();
-            let standing = self.settled(clock::now()).await;
-            let mut wait = self.next_deadline(clock::now());
+            let (standing, mut wait) = self.look().await;
             match (standing, self.spread()) {
                 (Standing::Over(event), _) => return event,
                 (Standing::Unvouched, Some(spread)) => {
@@ -139,10 +126,6 @@ impl Watch {
                         return WatchEvent::Unvouched;
                     }
                     wait = wait.min(at.saturating_duration_since(Instant::now()));
-                }
-                (Standing::PassedOver, _) => {
-                    closes_at = None;
-                    wait = wait.min(WHILE_YOUNG);
                 }
                 _ => closes_at = None,
             }
@@ -156,6 +139,17 @@ impl Watch {
             (Consults::Check { max_staleness }, OnStale::Closed) => Some(max_staleness),
             _ => None,
         }
+    }
+
+    /// The standing as it is now, and for how long nothing can change by itself.
+    async fn look(&mut self) -> (Standing, Duration) {
+        self.changed.borrow_and_update();
+        self.reconsidered.borrow_and_update();
+        let moment = clock::now();
+        let standing = self.settled(moment).await;
+        // Reckoned from the moment that was judged, so that no deadline falls between the two.
+        let passed = clock::now().mono.since(moment.mono);
+        (standing, self.next_deadline(moment).saturating_sub(passed).max(A_LITTLE))
     }
 
     /// The standing, with the authority asked where it has to be.
@@ -195,59 +189,66 @@ impl Watch {
             return Standing::Over(WatchEvent::Refused(reason));
         }
         let checked = verifier.view().check(self.token.clone(), moment);
-        let asked_about = checked.asked_about().is_some();
-        let passed_over = asked_about || matches!(checked.verdict(), Verdict::Revoked(_));
-        let policy = self.route.policy();
-        // A route that always asks did so before it let the token in.
-        let asks_always = matches!(policy.consults(), Consults::Ask | Consults::Introspect);
-        let standing = match policy.decide(checked, moment) {
-            Decision::Allow(_) if passed_over => Standing::PassedOver,
+        let is_vouched_for = self.view_vouches(&checked, moment.mono) || self.authority_vouches(moment.mono);
+        let standing = match self.route.policy().decide(checked, moment) {
             Decision::Allow(_) => Standing::Good,
-            Decision::Ask(_) if asks_always && !asked_about => Standing::Good,
-            Decision::Ask(_) if self.is_vouched_for(moment.mono) => Standing::Good,
+            Decision::Ask(_) if is_vouched_for => Standing::Good,
             Decision::Ask(_) => Standing::Asks,
             Decision::Deny(denial) => over(&denial),
         };
-        if matches!(standing, Standing::Good | Standing::PassedOver) && verifier.application_refuses(&self.token) {
+        if matches!(standing, Standing::Good) && verifier.application_refuses(&self.token) {
             return Standing::Over(WatchEvent::Refused(DenyReason::RefusedByApplication));
         }
         standing
     }
 
+    /// Whether the view stands in for the authority, which a route that asks about every request asked
+    /// before it let the token in: nothing came since, and the view would have shown it.
+    fn view_vouches(&self, checked: &CheckedToken, now: Monotonic) -> bool {
+        let asks_always = matches!(self.route.policy().consults(), Consults::Ask | Consults::Introspect);
+        let is_active = matches!(checked.verdict(), Verdict::Active { .. });
+        asks_always && is_active && checked.age(now).is_some_and(|age| self.allows(age))
+    }
+
     /// Whether the authority's last word still stands: nothing came since, and it is no older than a
     /// view may be.
-    fn is_vouched_for(&self, now: Monotonic) -> bool {
+    fn authority_vouches(&self, now: Monotonic) -> bool {
         let Some(Vouching { seen, asked }) = self.vouched else { return false };
-        let is_young = self.route.policy().max_staleness().is_none_or(|allowed| now.since(asked) <= allowed);
-        is_young && seen.is_some() && seen == self.route.verifier().view().position()
+        self.allows(now.since(asked)) && seen.is_some() && seen == self.route.verifier().view().position()
+    }
+
+    fn allows(&self, age: Duration) -> bool {
+        self.max_staleness().is_none_or(|allowed| age <= allowed)
+    }
+
+    /// How old may be what an open connection goes on by. A route that asks about every request states no
+    /// age: there it is the verifier's own, which the authority was told of. `None` where only the signature
+    /// counts.
+    fn max_staleness(&self) -> Option<Duration> {
+        match self.route.policy().consults() {
+            Consults::Check { max_staleness } => Some(max_staleness),
+            Consults::Ask | Consults::Introspect => Some(self.route.verifier().max_staleness()),
+            Consults::Verify => None,
+        }
     }
 
     fn expires(&self) -> UnixSeconds {
         self.token.expires().plus(self.route.verifier().leeway())
     }
 
-    /// How long nothing can change by itself. Never zero: a deadline that has just passed shows in
-    /// the standing.
+    /// For how long after `moment` nothing can change by itself. Never zero: a deadline that has just passed
+    /// shows in the standing.
     fn next_deadline(&self, moment: Moment) -> Duration {
-        let expiry = Duration::from_secs(self.expires().0.saturating_sub(moment.wall.0));
+        let until = |at: UnixSeconds| Duration::from_secs(at.0.saturating_sub(moment.wall.0));
         let policy = self.route.policy();
-        let allowed = match policy.stale_rule() {
-            OnStale::Open { max_age } => policy.max_staleness().map(|staleness| staleness.max(max_age)),
-            OnStale::Closed | OnStale::Ask => policy.max_staleness(),
+        let turn = policy.next_turn(&self.token, moment.wall).map_or(LOOK_AGAIN, until);
+        let goes_stale = match (policy.consults(), policy.stale_rule()) {
+            (Consults::Check { max_staleness }, OnStale::Open { max_age }) => Some(max_staleness.max(max_age)),
+            _ => self.max_staleness(),
         };
-        let age = self.route.verifier().view().age(moment.mono);
-        let staleness = match (allowed, age) {
-            // A little past it: at exactly its greatest age a view is still good.
-            (Some(allowed), Some(age)) if age <= allowed => allowed - age + A_LITTLE,
-            _ => LOOK_AGAIN,
-        };
-        let word = match (policy.max_staleness(), self.vouched) {
-            (Some(allowed), Some(Vouching { asked, .. })) if moment.mono.since(asked) <= allowed => {
-                allowed - moment.mono.since(asked) + A_LITTLE
-            }
-            _ => LOOK_AGAIN,
-        };
-        expiry.min(staleness).min(word).clamp(A_LITTLE, LOOK_AGAIN)
+        let view = still_good(goes_stale, self.route.verifier().view().age(moment.mono));
+        let word = still_good(self.max_staleness(), self.vouched.map(|vouching| moment.mono.since(vouching.asked)));
+        until(self.expires()).min(turn).min(view).min(word).clamp(A_LITTLE, LOOK_AGAIN)
     }
 
     async fn sleep(&mut self, wait: Duration) {
@@ -258,6 +259,15 @@ impl Watch {
             _ = self.reconsidered.changed() => {}
             changed = self.changed.changed() => if changed.is_err() { tokio::time::sleep(wait).await; },
         }
+    }
+}
+
+/// Until something of this age is older than `allowed`.
+fn still_good(allowed: Option<Duration>, age: Option<Duration>) -> Duration {
+    match (allowed, age) {
+        // A little past it: at exactly its greatest age it is still good.
+        (Some(allowed), Some(age)) if age <= allowed => allowed - age + A_LITTLE,
+        _ => LOOK_AGAIN,
     }
 }
 

@@ -199,6 +199,19 @@ impl Policy {
         }
     }
 
+    /// When the token's own age will next change what this route makes of it: at the end of its window,
+    /// or once its login is older than `max_auth_age`. `None` when neither lies after `now`. Its `exp` is
+    /// not counted.
+    #[must_use]
+    pub fn next_turn(&self, token: &VerifiedToken, now: UnixSeconds) -> Option<UnixSeconds> {
+        let window_ends = self.window.zip(token.issued()).map(|(window, issued)| {
+            let length = window.length;
+            issued.plus(length.as_secs()).plus(u64::from(length.subsec_nanos() > 0))
+        });
+        let too_old = self.max_auth_age.zip(token.auth_time()).map(|(max_age, at)| at.plus(max_age.as_secs()).plus(1));
+        [window_ends, too_old].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
     /// Decides on a checked token. What must still be asked comes back as [`Decision::Ask`].
     #[inline]
     pub fn decide(&self, checked: CheckedToken, moment: Moment) -> Decision {

@@ -131,6 +131,41 @@ async fn a_connection_on_the_authoritys_word_is_asked_about_again_while_the_view
     assert_eq!(closed, WatchEvent::Refused(DenyReason::Revoked(None)));
 }
 
+/// I1: between two questions the view stands in for the authority, and only while it would show a revocation.
+#[tokio::test]
+async fn a_connection_of_a_route_that_always_asks_is_asked_about_once_the_view_is_stale() {
+    for policy in [Policy::ask(), Policy::introspect()] {
+        let stub = Stub::start().await;
+        let verifier = short(&stub, Duration::from_millis(1500)).await;
+        let route = verifier.route(policy);
+        let token = stub.token(&Token::default());
+        let authorized = let_in(&route, &token).await;
+        let (mut mute, asking) = (route.watch(&authorized), route.watch(&authorized).asking(&token));
+        stub.cut_feed();
+        stub.answer_asks(json!({"verdict": "revoked"}));
+        assert_eq!(within(mute.event()).await, WatchEvent::Unvouched, "it has no text to ask about");
+        assert_eq!(within(asking.close()).await, WatchEvent::Refused(DenyReason::Revoked(None)));
+    }
+}
+
+/// Nothing wakes a watch when its token turns too old for the route, but the watch itself.
+#[tokio::test]
+async fn a_connection_is_looked_at_when_its_token_comes_of_the_age_that_the_route_names() {
+    let stub = Stub::start().await;
+    let verifier = stub.verifier().await;
+    let age = Duration::from_secs(2);
+    let token = stub.token(&Token::default());
+    let by_login = verifier.route(Policy::check(STALENESS).max_auth_age(age));
+    let by_window = verifier.route(Policy::check(STALENESS).ask_after(age));
+    let (login, window) = (let_in(&by_login, &token).await, let_in(&by_window, &token).await);
+    let closing = by_login.watch(&login);
+    let (mut mute, asking) = (by_window.watch(&window), by_window.watch(&window).asking(&token));
+    stub.answer_asks(json!({"verdict": "revoked"}));
+    assert_eq!(within(closing.close()).await, WatchEvent::Expired);
+    assert_eq!(within(mute.event()).await, WatchEvent::Unvouched, "it has no text to ask about");
+    assert_eq!(within(asking.close()).await, WatchEvent::Refused(DenyReason::Revoked(None)));
+}
+
 #[tokio::test]
 async fn an_expired_token_ends_its_connection() {
     let stub = Stub::start().await;
