@@ -229,7 +229,10 @@ fn a_silent_replica_is_done_when_its_age_has_run_out_and_not_before() {
 #[test]
 fn i15_a_report_of_absurd_figures_is_reckoned_with() {
     let mut log = authority().log;
-    let absurd = Report { interval: u64::MAX, leeway: u64::MAX, unlisted: u32::MAX, ..report(Some(7), u64::MAX) };
+    let most = u32::MAX;
+    let routes = RouteCounts { verify: most, open: most, ask: most, check: most };
+    let figures = report(Some(7), u64::MAX);
+    let absurd = Report { interval: u64::MAX, leeway: u64::MAX, unlisted: most, routes, ..figures };
     let child = |instance: &str| ChildReport {
         name: "api".to_owned(),
         instance: instance.to_owned(),
@@ -240,6 +243,7 @@ fn i15_a_report_of_absurd_figures_is_reckoned_with() {
     log.tick(moment(10_000));
     let confirmation = confirmation(&log, 11_000);
     assert_eq!((confirmation.confirmed, confirmation.enforced_by), (false, UnixMillis(u64::MAX)));
+    assert_eq!((confirmation.routes.verify, confirmation.routes.open), (most, most), "two of them each");
     assert_eq!(log.replicas(mono(11_000)).len(), 2);
 }
 

@@ -324,8 +324,9 @@ impl Replicas {
             confirmation.confirmed &= done;
             if acknowledged.at.since(replica.heard) <= replica.longest_age() {
                 longest_age = longest_age.max(replica.longest_age());
-                confirmation.routes.verify += replica.report.routes.verify;
-                confirmation.routes.open += replica.report.routes.open;
+                let RouteCounts { verify, open, .. } = replica.report.routes;
+                confirmation.routes.verify = confirmation.routes.verify.saturating_add(verify);
+                confirmation.routes.open = confirmation.routes.open.saturating_add(open);
             }
             confirmation.verifiers.push(replica.confirmed(id, done, now));
         }
