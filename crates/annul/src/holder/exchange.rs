@@ -97,7 +97,8 @@ impl Exchange {
                 Err(error) => error,
             };
             let Some(asked) = error.may_repeat() else { return Err(error) };
-            let wait = asked.unwrap_or_else(|| draw_below(pause));
+            // A pause of centuries is no reason to reckon with one.
+            let wait = asked.unwrap_or_else(|| draw_below(pause)).min(self.within);
             if Instant::now() + wait + self.limit() > deadline {
                 return Err(error);
             }

@@ -126,6 +126,16 @@ async fn an_authority_that_cannot_answer_leaves_the_user_logged_in() {
     }
 }
 
+/// What a header asks for is neither waited for beyond the holder's own bound nor reckoned with.
+#[tokio::test]
+async fn i15_a_pause_that_no_clock_can_count_is_an_answer_like_any_other() {
+    let (tokens, kept, holder) = resumed().await;
+    tokens.set(Mood::PutsOff("18446744073709551615"));
+    let told = error(&holder).await;
+    assert!(matches!(told, HolderError::NotNow { .. }) && told.is_logged_in(), "{told}");
+    assert_eq!((told.code(), tokens.requests(), kept.all().len()), ("stub_puts_off", 1, 0));
+}
+
 #[tokio::test]
 async fn nobody_at_the_address_is_not_a_logout() {
     let kept = Kept::default();

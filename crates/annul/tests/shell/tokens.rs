@@ -25,6 +25,8 @@ pub(crate) enum Mood {
     LosesAnswers(u32),
     /// Answers this, and does nothing.
     Fails(u16, &'static str),
+    /// Answers 503 with this `Retry-After`, and does nothing.
+    PutsOff(&'static str),
     /// Wants this nonce in every proof.
     WantsNonce(&'static str),
     /// Wants a nonce and calls none good.
@@ -176,6 +178,11 @@ async fn token(
     session.forms.push(form.clone());
     match session.mood {
         Mood::Fails(status, error) => return refusal(status, error, "stub_fails"),
+        Mood::PutsOff(until) => {
+            let mut answer = refusal(503, "temporarily_unavailable", "stub_puts_off");
+            answer.headers_mut().insert("retry-after", HeaderValue::from_static(until));
+            return answer;
+        }
         Mood::LosesAnswers(left) => {
             session.mood = if left > 1 { Mood::LosesAnswers(left - 1) } else { Mood::Answers };
             session.redeem(&form["refresh_token"]).unwrap();
