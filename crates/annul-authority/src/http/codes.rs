@@ -273,7 +273,7 @@ codes! {
     MediaTypeUnsupported "media_type_unsupported" 415 "The body is of a type that is not read here"
         "Use application/json, or application/x-www-form-urlencoded under /oauth2."
     Ahead "ahead" 416 "The position lies ahead of the log"
-        "Wait, or try another authority; if this one was restored, run its recovery."
+        "Wait, or try another authority; one restored from a backup has forgotten the rest."
     RateLimited "rate_limited" 429 "Too many requests"
         "Wait as long as Retry-After says; each scope has a lane of its own."
     Internal "internal" 500 "The authority failed"

@@ -135,7 +135,7 @@ impl Authority {
     /// Lets the reserve sign, retires the key that signed until now, and publishes a new reserve.
     ///
     /// `applied_by_all` is the greatest position that every counted verifier has applied: a reserve
-    /// they all have may sign before its lead is over. Holders of the bare JWKS are not counted.
+    /// they all have may sign before its lead is over. Whoever has only the JWKS is not counted.
     pub async fn rotate_key(
         &self,
         caller: &Caller,
