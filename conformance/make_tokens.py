@@ -1,13 +1,15 @@
 """Writes tokens.json: tokens, the keys and expectations they meet, and the answer each must get.
 
 Independent of annul's code on purpose: the tokens are signed by the Python package `cryptography`.
-Run it in this directory to write the file again; the output does not change from run to run.
+The output does not change from run to run; with --check it is only compared.
 """
 
 import base64
 import hashlib
 import hmac
 import json
+import pathlib
+import sys
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -317,8 +319,11 @@ assert len(ids) == len(set(ids)), [id for id in ids if ids.count(id) > 1]
 about = ("Each case: parse `token` and verify it with the key set `keys` and the expectation `expect` at `now`. The answer is OK "
          "or the code of the refusal. Where `targets` is given, the token's targets under the configured `claims` are these texts "
          "as `own_issuer` writes them, sorted. Defaults: leeway 5 s, life unbounded. Written by make_tokens.py.")
-with open("tokens.json", "w") as out:
-    out.write('{\n"about": ' + json.dumps(about) + ",\n\"keys\": {\n")
-    out.write(",\n".join(f"{json.dumps(name)}: {json.dumps({'keys': keys})}" for name, keys in KEYS.items()))
-    out.write('\n},\n"cases": [\n' + ",\n".join(json.dumps(entry) for entry in cases) + "\n]\n}\n")
-print(len(cases), "cases")
+text = '{\n"about": ' + json.dumps(about) + ",\n\"keys\": {\n"
+text += ",\n".join(f"{json.dumps(name)}: {json.dumps({'keys': keys})}" for name, keys in KEYS.items())
+text += '\n},\n"cases": [\n' + ",\n".join(json.dumps(entry) for entry in cases) + "\n]\n}\n"
+path = pathlib.Path(__file__).with_name("tokens.json")
+if "--check" not in sys.argv:
+    path.write_text(text)
+elif path.read_text() != text:
+    sys.exit("tokens.json differs from what make_tokens.py computes")

@@ -1,6 +1,6 @@
 """Writes feed.json: a feed key, a frame, a snapshot and a head, signed by an independent program.
 
-Needs the packages blake3 and cryptography. Member order and white space differ on purpose from what
+Needs the packages blake3 and cryptography. With --check it only compares. Member order and white space differ on purpose from what
 annul writes: a signature covers the bytes that travel, whoever wrote them.
 """
 
@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import pathlib
+import sys
 
 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -96,4 +97,9 @@ out = {
     "frame": "".join(line + "\n" for line in [*lines, head("1:3", chain)]),
     "snapshot": b64(header.encode() + cells),
 }
-pathlib.Path(__file__).with_name("feed.json").write_text(json.dumps(out, indent=2) + "\n")
+path = pathlib.Path(__file__).with_name("feed.json")
+text = json.dumps(out, indent=2) + "\n"
+if "--check" not in sys.argv:
+    path.write_text(text)
+elif path.read_text() != text:
+    sys.exit("feed.json differs from what make_feed.py computes")
