@@ -6,6 +6,7 @@ mod table;
 use std::time::Duration;
 
 use annul_core::algebra::Refusal;
+use annul_core::policy::SenderError;
 use annul_core::target::TargetError;
 use annul_core::time::UnixSeconds;
 use annul_core::token::{JwkError, TokenError};
@@ -100,6 +101,9 @@ pub enum VerbError {
     /// A bearer's own token does not prove who they are.
     #[error("the token was refused: {0}")]
     Bearer(TokenError),
+    /// A bearer's own token is bound to a key or a certificate that was not shown with it.
+    #[error("{0}; nothing was changed")]
+    Sender(SenderError),
     /// An own token that something revokes.
     #[error("the token is revoked by the entry at {}", .0.at)]
     TokenRevoked(Refusal),
@@ -197,7 +201,7 @@ pub enum VerbError {
     #[error("the hint is no token of a session here; nothing was ended")]
     HintRefused,
     /// A hint proves that its session was somebody's, and no more.
-    #[error("the hint is expired or revoked, so it ends its own session only; nothing was ended")]
+    #[error("the hint is expired, revoked or bound to a key, so it ends its own session only; nothing was ended")]
     HintSpent,
     /// A browser is to be sent to an address that is not registered.
     #[error("the address is none that the client registered; nothing was ended")]

@@ -10,7 +10,7 @@ use annul_authority::model::Seen;
 use annul_authority::secrets::sealing::MasterKey;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::store::{SqliteOptions, SqliteStore};
-use annul_authority::verbs::refresh::RefreshRequest;
+use annul_authority::verbs::refresh::{ProofBinds, RefreshRequest};
 use annul_authority::verbs::sessions::OpenSession;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
@@ -71,6 +71,7 @@ async fn refresh(authority: &Authority, token: &Secret) -> Secret {
         token: token.clone(),
         client_id: "web".to_owned(),
         proof: None,
+        binds: ProofBinds::default(),
         scope: None,
         seen: Seen::default(),
     };

@@ -51,6 +51,8 @@ impl VerbError {
             Self::Token(error) => error.code(), Invalid,
                 "send a token of this authority or of an issuer it accepts";
             Self::Bearer(error) => error.code(), Unauthorised, "log in again";
+            Self::Sender(error) => error.code(), Unauthorised,
+                "send the token as it is bound: with a proof by its key, on a connection with its certificate, or as Bearer";
             Self::TokenRevoked(_) => "token_revoked", Unauthorised, "log in again";
             Self::Unissuable(error) => error.code(), Invalid, "ask for fewer or shorter claims";
             Self::IssueRevoked(_) => "session_revoked", Forbidden,

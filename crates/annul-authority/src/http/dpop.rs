@@ -1,4 +1,5 @@
-//! DPoP at the endpoints that give tokens: the proof of a request, its nonce, and that it is new.
+//! DPoP at the endpoints that give tokens, and where one is presented: the proof of a request, its nonce,
+//! and that it is new.
 
 use annul_core::token::{HttpUri, Nonce, PROOF_ALGORITHMS, Proof, ProofError, ProofExpect, Seen};
 use axum::extract::FromRequestParts;
@@ -36,10 +37,19 @@ impl FromRequestParts<App> for ProvenKey {
 /// and never what a header says. One that was seen before is refused, and while more were seen than
 /// are remembered every one is: forgetting would let an old one pass.
 pub fn proof_key(parts: &Parts, app: &App) -> Result<Option<ProofKey>, Problem> {
-    let mut headers = parts.headers.get_all(DPOP).iter().peekable();
-    if headers.peek().is_none() {
-        return Ok(None);
-    }
+    if parts.headers.contains_key(DPOP) { proven(parts, app, None).map(Some) } else { Ok(None) }
+}
+
+/// The key that the request's DPoP proof proves for the access token that it presents, which the proof has
+/// to name (RFC 9449 §7.1). Without a right one the request is not authorised.
+pub fn proof_key_with(token: &str, parts: &Parts, app: &App) -> Result<ProofKey, Problem> {
+    proven(parts, app, Some(token)).map_err(|problem| match problem.status() {
+        400 => problem.with_status(401),
+        _ => problem,
+    })
+}
+
+fn proven(parts: &Parts, app: &App, access_token: Option<&str>) -> Result<ProofKey, Problem> {
     let invalid = |detail: String| Problem::new(Code::DpopProofInvalid, detail);
     let address = endpoint(app, parts.uri.path());
     let uri = HttpUri::parse(&address).ok_or_else(|| invalid("server.public_url is no http address".to_owned()))?;
@@ -50,14 +60,15 @@ pub fn proof_key(parts: &Parts, app: &App) -> Result<Option<ProofKey>, Problem> 
         uri: &uri,
         now,
         algorithms: &PROOF_ALGORITHMS,
-        access_token: None,
+        access_token,
         key: None,
         nonce: match app.config.server.dpop_nonce {
             DpopNonce::Off => Nonce::NotDemanded,
             DpopNonce::Required => Nonce::Demanded(&accepts),
         },
     };
-    let proof = match Proof::verify(headers.map(http::HeaderValue::as_bytes), &expect) {
+    let headers = parts.headers.get_all(DPOP).iter().map(http::HeaderValue::as_bytes);
+    let proof = match Proof::verify(headers, &expect) {
         Ok(proof) => proof,
         Err(error @ ProofError::NonceNeeded) => {
             let nonce = app.authority.dpop_nonces().make(now).map_err(VerbError::from)?;
@@ -66,7 +77,7 @@ pub fn proof_key(parts: &Parts, app: &App) -> Result<Option<ProofKey>, Problem> 
         Err(error) => return Err(invalid(error.to_string())),
     };
     match app.proofs_seen.first_use(proof.name(), now) {
-        Seen::New => Ok(Some(ProofKey::Jwk(proof.thumbprint().to_owned()))),
+        Seen::New => Ok(ProofKey::Jwk(proof.thumbprint().to_owned())),
         Seen::Before => Err(invalid("the DPoP proof was used before".to_owned())),
         Seen::Full => Err(Problem::new(Code::Busy, "more DPoP proofs came in this minute than are remembered")),
     }

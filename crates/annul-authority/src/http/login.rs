@@ -3,19 +3,22 @@
 use std::net::IpAddr;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 
-use super::App;
 use super::auth::Anonymous;
 use super::body::JsonBody;
 use super::codes::Code;
 use super::confirm::{self, RevocationAnswer};
-use super::dpop::ProvenKey;
+use super::dpop::{self, ProvenKey};
 use super::problem::Problem;
+use super::{App, certificate};
+use crate::secrets::secret::Secret;
 use crate::verbs::accounts::LoginRequest;
 use crate::verbs::logout::LogoutRequest;
+use crate::verbs::presented::PresentedToken;
 use crate::verbs::sessions::TokenAnswer;
 
 /// Opens a session for a built-in account, bound to the key of a DPoP proof where one is sent.
@@ -39,12 +42,11 @@ pub async fn login(
 pub async fn logout(
     State(app): State<App>,
     _: Anonymous,
-    headers: HeaderMap,
+    AccessToken(presented): AccessToken,
     body: JsonBody<LogoutRequest>,
 ) -> Result<Json<RevocationAnswer>, Problem> {
-    let token = bearer(&headers)?;
     let wait = body.value.wait;
-    let revoked = app.authority.logout(token, body.value).await?;
+    let revoked = app.authority.logout(presented, body.value).await?;
     Ok(confirm::answer(&app, revoked, wait).await)
 }
 
@@ -52,8 +54,34 @@ fn admit(app: &App, address: IpAddr, request: &LoginRequest) -> Result<(), Probl
     app.limits.admit_login(address, &request.username)
 }
 
-/// The token of `Authorization: Bearer` (RFC 6750 §2.1); the scheme is read in any case.
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+/// The access token that a request presents as its credential, and what its sender shows to hold.
+#[derive(Debug)]
+pub struct AccessToken(PresentedToken);
+
+impl FromRequestParts<App> for AccessToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let (scheme, token) = credential(&parts.headers)?;
+        let proof = match scheme {
+            Scheme::Bearer => None,
+            Scheme::Dpop => Some(dpop::proof_key_with(token, parts, app)?),
+        };
+        let certificate = certificate::of(parts, app)?.map(|certificate| certificate.proof_key());
+        Ok(Self(PresentedToken { token: Secret::new(token.to_owned()), proof, certificate }))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Scheme {
+    /// Whoever has the token may use it (RFC 6750 §2.1).
+    Bearer,
+    /// Only with a proof by the key it is bound to (RFC 9449 §7.1).
+    Dpop,
+}
+
+/// The token of `Authorization` and its scheme, which is read in any case.
+fn credential(headers: &HeaderMap) -> Result<(Scheme, &str), Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or_else(|| Problem::new(Code::TokenRequired, "the request has no access token"))?;
     if values.next().is_some() {
@@ -64,9 +92,10 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         .ok()
         .and_then(|text| text.split_once(' '))
         .ok_or_else(|| Problem::new(Code::TokenRefused, "the Authorization header does not read"))?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(token.trim_start_matches(' '))
-    } else {
-        Err(Problem::new(Code::TokenRequired, "this endpoint takes an access token as Bearer"))
-    }
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Scheme::Bearer,
+        "dpop" => Scheme::Dpop,
+        _ => return Err(Problem::new(Code::TokenRequired, "this endpoint takes an access token as Bearer or DPoP")),
+    };
+    Ok((scheme, token.trim_start_matches(' ')))
 }

@@ -214,6 +214,10 @@ const fn challenge(code: Code) -> &'static str {
         Code::InvalidCredentials => "Password realm=\"annul\"",
         // RFC 6750 §3.1: no error without a token.
         Code::TokenRequired => "Bearer realm=\"annul\"",
+        // RFC 9449 §7.1 and §9.
+        Code::ProofNeeded | Code::TokenNotBound => "DPoP realm=\"annul\", error=\"invalid_token\"",
+        Code::DpopProofInvalid => "DPoP realm=\"annul\", error=\"invalid_dpop_proof\"",
+        Code::DpopNonceNeeded => "DPoP realm=\"annul\", error=\"use_dpop_nonce\"",
         _ => "Bearer realm=\"annul\", error=\"invalid_token\"",
     }
 }

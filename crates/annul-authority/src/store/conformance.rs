@@ -254,6 +254,7 @@ macro_rules! store_conformance {
             rt_2_a_repetition_is_by_the_same_asker_or_a_reuse
             rt_4_what_would_issue_nothing_changes_nothing
             rt_4_a_repetition_is_judged_again
+            dp_5_a_redemption_binds_a_session_that_is_bound_to_no_key
             te_5_refusals_that_end_nothing
             rt_1_a_reuse_ends_the_session_and_no_other
             rt_6_a_reuse_of_an_expired_credential_is_told

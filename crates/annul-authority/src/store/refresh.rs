@@ -7,7 +7,7 @@ use annul_core::token::{Facts, TokenError};
 
 use super::{IssuingSnapshot, LogState};
 use crate::model::{
-    KeyRecord, Presented, RefreshAsker, RefreshFamily, RefreshMark, Session, SessionStatus, SubjectState,
+    KeyRecord, Presented, ProofKey, RefreshAsker, RefreshFamily, RefreshMark, Session, SessionStatus, SubjectState,
 };
 
 /// All that the next access token of a session is made of, as one transaction sees it.
@@ -55,6 +55,8 @@ pub struct Redeem {
     pub named: Vec<TargetHash>,
     /// Who presents it, with the scope asked for.
     pub by: RefreshAsker,
+    /// The key that the session is bound to from here on, where it is bound to none yet.
+    pub bind_to: Option<ProofKey>,
     /// What takes the credential's place.
     pub successor: NewSuccessor,
     /// Seconds for which a repetition gets the same successor.

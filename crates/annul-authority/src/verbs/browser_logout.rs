@@ -34,7 +34,8 @@ struct Hinted {
     sid: String,
     client_id: Option<String>,
     subject: String,
-    /// Whether the hint could still be used for something else than logging out.
+    /// Whether whoever has the hint could still use it for something else than logging out: nothing shows
+    /// here who holds the key of a bound one.
     is_good: bool,
 }
 
@@ -45,7 +46,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`VerbError::HintRefused`] for a hint that proves nothing, [`VerbError::HintSpent`] for one that
-    /// proves its own session only, where all are meant; and when client or address are not the
+    /// proves its own session only, or is bound to a key, where all are meant; and when client or address are not the
     /// session's. Then nothing was ended.
     pub async fn logout_by_hint(&self, request: HintedLogout) -> Result<Option<Revoked>, VerbError> {
         let hinted = self.hinted(request.hint.expose()).await?;
@@ -77,9 +78,9 @@ impl Authority {
             let is_current = family.is_some_and(|known| known.recognise(&presented, now) == Recognised::Current);
             return Ok(Some(Hinted {
                 sid,
+                is_good: is_current && view.status == SessionStatus::Live && view.session.confirmation.is_none(),
                 client_id: view.session.client_id,
                 subject: view.session.subject,
-                is_good: is_current && view.status == SessionStatus::Live,
             }));
         }
         // No session lives longer, so an older token is of none.
@@ -90,7 +91,9 @@ impl Authority {
         };
         let sid = token.sid().filter(|_| token.is_own()).ok_or_else(refused)?.to_owned();
         let Some(view) = self.store().session(&sid).await? else { return Ok(None) };
-        let is_good = token.expires() > self.clock().seconds() && self.is_active(&token).await?;
+        let is_late = token.expires() <= self.clock().seconds();
+        let is_bound = token.claims().confirmations().next().is_some();
+        let is_good = !is_late && !is_bound && self.is_active(&token).await?;
         let session = view.session;
         Ok(Some(Hinted { sid, client_id: session.client_id, subject: session.subject, is_good }))
     }

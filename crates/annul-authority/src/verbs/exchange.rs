@@ -73,9 +73,13 @@ impl Authority {
         if source.token.is_own() && source.token.sid().is_none() {
             return Err(VerbError::NoSession);
         }
-        may_be_presented(client, &source.token)?;
+        may_be_presented(client, &source.token, "subject_token")?;
         let actor = match &request.actor_token {
-            Some(token) => Some(self.source(token).await?),
+            Some(token) => {
+                let actor = self.source(token).await?;
+                may_be_presented(client, &actor.token, "actor_token")?;
+                Some(actor)
+            }
             None => None,
         };
         let acting = actor.as_ref().map_or_else(|| own_names(self.issuer(), client), |actor| names_of(&actor.token));
@@ -151,12 +155,12 @@ impl Authority {
 
 /// A token that is bound to a key is exchanged by whoever holds the key, or by a client that proved
 /// who it is: a service that was given it. Anybody can claim to be a public client.
-fn may_be_presented(client: &OAuthClient, token: &VerifiedToken) -> Result<(), VerbError> {
+fn may_be_presented(client: &OAuthClient, token: &VerifiedToken, member: &'static str) -> Result<(), VerbError> {
     let holds = |thumbprint: &str| client.proof.as_ref().map(ProofKey::thumbprint) == Some(thumbprint);
     match token.claims().confirmations().all(holds) || !client.is_public() {
         true => Ok(()),
         false => Err(VerbError::Invalid {
-            member: "subject_token",
+            member,
             why: "is bound to a key that the request did not prove to hold".to_owned(),
         }),
     }

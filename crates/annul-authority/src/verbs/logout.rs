@@ -10,6 +10,7 @@ use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
 use crate::model::{Chosen, NewRevocation, SessionStatus, SubjectChange};
 use crate::store::Revoke;
+use crate::verbs::presented::PresentedToken;
 use crate::verbs::revocations::{Revoked, Wait};
 
 /// How far a user logs out.
@@ -42,8 +43,11 @@ pub enum LogoutScope {
 impl Authority {
     /// Logs the bearer of an own token out. The token proves who they are, so it must be active;
     /// only logging out of a session that has ended already is answered with its entry.
-    pub async fn logout(&self, token: &str, request: LogoutRequest) -> Result<Revoked, VerbError> {
-        let token = self.verified(token, self.settings().clock_skew).await.map_err(as_bearer)?;
+    ///
+    /// # Errors
+    /// [`VerbError::Sender`] where the token is bound to a key or certificate that was not shown with it.
+    pub async fn logout(&self, presented: PresentedToken, request: LogoutRequest) -> Result<Revoked, VerbError> {
+        let token = self.verified(presented.token.expose(), self.settings().clock_skew).await.map_err(as_bearer)?;
         if !token.is_own() {
             return Err(VerbError::Bearer(TokenError::IssuerMismatch));
         }
@@ -53,6 +57,7 @@ impl Authority {
         if let Some(refusal) = judged.refusal.filter(|_| !is_repeat) {
             return Err(VerbError::TokenRevoked(refusal));
         }
+        presented.judge_sender(token.claims()).map_err(VerbError::Sender)?;
         let subject = token.subject().unwrap_or_default();
         let caller = Caller::subject(subject);
         let reason = Some("logout".to_owned());

@@ -23,6 +23,7 @@ pub mod machine_tokens;
 pub(crate) mod minting;
 pub(crate) mod next_token;
 pub mod oauth_clients;
+pub mod presented;
 pub mod refresh;
 pub mod revocations;
 pub mod revoke_token;

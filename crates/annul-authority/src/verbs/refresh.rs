@@ -38,12 +38,25 @@ pub struct RefreshRequest {
     /// The client that presents it.
     pub client_id: String,
     /// The key whose possession the request proves. A session bound to a key is refreshed with that key
-    /// only; else the access token of this answer is bound to it.
+    /// only.
     pub proof: Option<ProofKey>,
+    /// What that key is bound to where the session is bound to none yet.
+    pub binds: ProofBinds,
     /// The scope wanted for the access token, space separated; the session's when left out.
     pub scope: Option<String>,
     /// Where the request came from.
     pub seen: Seen,
+}
+
+/// What a proof binds to its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProofBinds {
+    /// The access token of the answer: the client proves itself at each refresh.
+    #[default]
+    AccessToken,
+    /// The session, with all later tokens of it. A public client proves nothing else, so its refresh tokens
+    /// are bound too (RFC 9449 §5, RFC 8705 §4).
+    Session,
 }
 
 /// A session's next tokens.
@@ -103,6 +116,16 @@ struct Done {
     session: Session,
 }
 
+impl RefreshRequest {
+    /// The key that the session is to be bound to.
+    fn bind_to(&self) -> Option<ProofKey> {
+        match self.binds {
+            ProofBinds::AccessToken => None,
+            ProofBinds::Session => self.proof.clone(),
+        }
+    }
+}
+
 impl Authority {
     /// The next access token and refresh token for a refresh token.
     ///
@@ -123,6 +146,7 @@ impl Authority {
             presented: Presented::RefreshToken { generation: token.generation(), hash: token.hash() },
             named: Vec::new(),
             by: asker(&request)?,
+            bind_to: request.bind_to(),
             successor: NewSuccessor { mark: RefreshMark::Hash(successor.hash()), sealed: token.seal(&successor)? },
             grace: self.setup().refresh.grace.as_secs(),
             window: self.setup().refresh.window,
@@ -164,6 +188,7 @@ impl Authority {
             presented: Presented::AccessToken { jti: jti.to_owned(), expires: token.expires() },
             named: vec![token.token_target().hash(self.hash_key())],
             by: asker(&request)?,
+            bind_to: request.bind_to(),
             successor: NewSuccessor { mark: RefreshMark::Jti(next), sealed: Vec::new() },
             grace: self.setup().refresh.grace.as_secs(),
             window: Some(self.setup().refresh.exchange),

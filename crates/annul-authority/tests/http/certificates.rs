@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::running::{Running, expect, in_memory, text};
+use crate::running::{Running, expect, expect_problem, in_memory, text};
 
 /// An authority of certificates, on this machine only.
 struct LocalCa(CertifiedIssuer<'static, KeyPair>);
@@ -194,4 +194,19 @@ async fn mt_3_a_proxy_that_is_named_tells_the_certificate_and_nobody_else_does()
     let proxy = ca.client(Some(&shop));
     expect(token(&proxy, &authority, "shop"), 401).await;
     expect(token(&proxy, &authority, "shop").header("client-cert", shop.header()), 200).await;
+}
+
+#[tokio::test]
+async fn mt_1_a_token_bound_to_a_certificate_logs_out_on_its_connection_only() {
+    let ca = LocalCa::new();
+    let (authority, _dir) = ca.serves(|_| {}).await;
+    let (hers, thiefs) = (ca.signs("app", &[]), ca.signs("thief", &[]));
+    let key = json!({"confirmation": {"x5t#S256": hers.thumbprint()}});
+    let token = text(&authority.session_of("shop", "alice", key).await, "access_token");
+    let logout = |http: &Client| http.post(format!("{}/v1/logout", authority.server.url())).bearer_auth(&token);
+    expect_problem(logout(&ca.client(None)), 401, "certificate_needed").await;
+    expect_problem(logout(&ca.client(Some(&thiefs))), 401, "certificate_mismatch").await;
+    assert_eq!(authority.verdict(&token).await, "active");
+    expect(logout(&ca.client(Some(&hers))), 200).await;
+    assert_eq!(authority.verdict(&token).await, "revoked");
 }

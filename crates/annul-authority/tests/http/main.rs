@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod access;
+mod bound;
 mod bounds;
 mod certificates;
 mod clients;

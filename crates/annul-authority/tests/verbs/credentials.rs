@@ -7,6 +7,7 @@ use annul_authority::verbs::audit::AuditQuery;
 use annul_authority::verbs::credentials::{CredentialChanged, OwnPasswordRequest, SecureRequest};
 use annul_authority::verbs::logout::{LogoutRequest, LogoutScope};
 use annul_authority::verbs::lookup_id::{LookupIdRequest, OwnLookupIdRequest};
+use annul_authority::verbs::presented::PresentedToken;
 use annul_authority::verbs::revocations::KeptState;
 use annul_authority::verbs::sessions::{DeviceBody, TokenAnswer};
 use annul_authority::verbs::subjects::SubjectBlock;
@@ -219,7 +220,11 @@ async fn a_device_that_logs_out_takes_all_its_sessions_along() {
     let (older, newer, laptop) =
         (world.open("alice", "phone").await, world.open("alice", "phone").await, world.open("alice", "laptop").await);
     let scope = |scope| LogoutRequest { scope, wait: None };
-    let out = world.authority.logout(newer.access_token.expose(), scope(LogoutScope::Device)).await.unwrap();
+    let out = world
+        .authority
+        .logout(PresentedToken::bearer(newer.access_token.expose()), scope(LogoutScope::Device))
+        .await
+        .unwrap();
     assert_eq!(out.sessions, 2);
     world.assert_revoked(&older.access_token, "an older session of the device").await;
     world.assert_revoked(&newer.access_token, "the session that logged out").await;
@@ -232,7 +237,8 @@ async fn a_device_that_logs_out_takes_all_its_sessions_along() {
     let mut without = login("alice", "none");
     without.device = None;
     let bare = world.try_open(without).await.unwrap();
-    let refused = world.authority.logout(bare.access_token.expose(), scope(LogoutScope::Device)).await;
+    let refused =
+        world.authority.logout(PresentedToken::bearer(bare.access_token.expose()), scope(LogoutScope::Device)).await;
     assert_eq!(code(refused), "request_invalid");
     world.revoke(target("subject:alice")).await;
     let devices = world.authority.devices_of("alice").await.unwrap().devices;

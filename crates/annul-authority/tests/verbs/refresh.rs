@@ -10,7 +10,7 @@ use annul_authority::verbs::accounts::{AccountRequest, LoginRequest};
 use annul_authority::verbs::audit::AuditQuery;
 use annul_authority::verbs::credentials::OwnPasswordRequest;
 use annul_authority::verbs::keys::RotateRequest;
-use annul_authority::verbs::refresh::{RefreshOutcome, RefreshRequest, Refreshed};
+use annul_authority::verbs::refresh::{ProofBinds, RefreshOutcome, RefreshRequest, Refreshed};
 use annul_authority::verbs::revocations::{CutoffText, LiftRequest};
 use annul_authority::verbs::sessions::{OpenSession, SessionState, TokenAnswer};
 use annul_authority::verbs::subjects::SubjectClaims;
@@ -345,7 +345,7 @@ fn next(answer: &Refreshed) -> Secret {
 
 fn request(token: Secret) -> RefreshRequest {
     let seen = Seen { address: Some("192.0.2.1".to_owned()), agent: Some("app/1".to_owned()) };
-    RefreshRequest { token, client_id: CLIENT.to_owned(), proof: None, scope: None, seen }
+    RefreshRequest { token, client_id: CLIENT.to_owned(), proof: None, binds: ProofBinds::default(), scope: None, seen }
 }
 
 async fn refresh(world: &World, token: impl std::borrow::Borrow<Secret>) -> Result<Refreshed, VerbError> {

@@ -5,7 +5,7 @@ use annul_authority::error::VerbError;
 use annul_authority::model::Seen;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::store::RefreshWindow;
-use annul_authority::verbs::refresh::{RefreshRequest, RefreshRevocation, Refreshed};
+use annul_authority::verbs::refresh::{ProofBinds, RefreshRequest, RefreshRevocation, Refreshed};
 use annul_authority::verbs::revocations::{CutoffText, LiftRequest, RevokeRequest};
 use annul_authority::verbs::revoke_token::TokenRevocation;
 use annul_authority::verbs::sessions::{OpenSession, SessionState, TokenAnswer};
@@ -32,7 +32,14 @@ async fn open(world: &World) -> TokenAnswer {
 
 async fn exchange(world: &World, token: &Secret) -> Result<Refreshed, VerbError> {
     let (client_id, token) = (CLIENT.to_owned(), token.clone());
-    let request = RefreshRequest { token, client_id, proof: None, scope: None, seen: Seen::default() };
+    let request = RefreshRequest {
+        token,
+        client_id,
+        proof: None,
+        binds: ProofBinds::default(),
+        scope: None,
+        seen: Seen::default(),
+    };
     world.authority.exchange_access_token(&Caller::client(CLIENT), request).await
 }
 

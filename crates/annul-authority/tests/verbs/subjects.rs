@@ -5,6 +5,7 @@ use annul_authority::model::MAX_VERSION;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::verbs::clients::ClientRequest;
 use annul_authority::verbs::logout::{LogoutRequest, LogoutScope};
+use annul_authority::verbs::presented::PresentedToken;
 use annul_authority::verbs::revocations::{KeptState, LiftRequest};
 use annul_authority::verbs::sessions::TokenAnswer;
 use annul_authority::verbs::subjects::{RecordUpdate, SubjectBlock, SubjectClaims, SubjectVersion, VersionReach};
@@ -48,7 +49,7 @@ async fn all_dead(world: &mut World, tokens: &[&TokenAnswer], what: &str) {
 
 async fn log_out(world: &World, token: &TokenAnswer, scope: LogoutScope) -> Option<Secret> {
     let request = LogoutRequest { scope, wait: None };
-    world.authority.logout(token.access_token.expose(), request).await.unwrap().access_token
+    world.authority.logout(PresentedToken::bearer(token.access_token.expose()), request).await.unwrap().access_token
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use annul_authority::secrets::secret::Secret;
 use annul_authority::verbs::clients::ClientRequest;
 use annul_authority::verbs::keys::KillRequest;
 use annul_authority::verbs::logout::{LogoutRequest, LogoutScope};
+use annul_authority::verbs::presented::PresentedToken;
 use annul_authority::verbs::revocations::RevokeRequest;
 use annul_authority::verbs::sessions::TokenAnswer;
 use annul_authority::verbs::tokens::{CheckRequest, CheckVerdict};
@@ -24,7 +25,11 @@ async fn log_out(
     token: &TokenAnswer,
     scope: LogoutScope,
 ) -> annul_authority::verbs::revocations::Revoked {
-    world.authority.logout(token.access_token.expose(), LogoutRequest { scope, wait: None }).await.unwrap()
+    world
+        .authority
+        .logout(PresentedToken::bearer(token.access_token.expose()), LogoutRequest { scope, wait: None })
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -192,16 +197,23 @@ async fn logging_out_reaches_this_session_the_others_or_all() {
     world.assert_active(&fresh, "this session goes on").await;
     world.next(&phone.sid).await;
 
-    world.authority.logout(fresh.expose(), LogoutRequest { scope: LogoutScope::Global, wait: None }).await.unwrap();
+    world
+        .authority
+        .logout(PresentedToken::bearer(fresh.expose()), LogoutRequest { scope: LogoutScope::Global, wait: None })
+        .await
+        .unwrap();
     let back = world.open("alice", "phone").await;
     assert_eq!(world.next_code(&phone.sid).await, "session_revoked");
     world.assert_active(&back.access_token, "a login right after it").await;
     world.assert_active(&bob.access_token, "somebody else").await;
     for scope in [LogoutScope::Others, LogoutScope::Global] {
-        let dead = world.authority.logout(tablet.access_token.expose(), LogoutRequest { scope, wait: None }).await;
+        let dead = world
+            .authority
+            .logout(PresentedToken::bearer(tablet.access_token.expose()), LogoutRequest { scope, wait: None })
+            .await;
         assert_eq!(code(dead), "token_revoked", "a revoked token proves nothing");
     }
-    let junk = world.authority.logout("junk", LogoutRequest::default()).await.unwrap_err();
+    let junk = world.authority.logout(PresentedToken::bearer("junk"), LogoutRequest::default()).await.unwrap_err();
     assert_eq!(junk.kind(), annul_authority::error::ErrorKind::Unauthorised);
 }
 

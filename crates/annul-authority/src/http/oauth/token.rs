@@ -18,7 +18,7 @@ use crate::store::RefreshRefusal;
 use crate::verbs::assertion::AssertionRequest;
 use crate::verbs::exchange::ExchangeRequest;
 use crate::verbs::granted::{ACCESS_TOKEN_TYPE, Granted, JWT_TYPE};
-use crate::verbs::refresh::{RefreshOutcome, RefreshRequest, Refreshed};
+use crate::verbs::refresh::{ProofBinds, RefreshOutcome, RefreshRequest, Refreshed};
 
 /// The parameters of the token endpoint, for the document; the form itself is read by hand because
 /// repeated and empty parameters have a meaning of their own (RFC 6749 §3.2).
@@ -147,6 +147,10 @@ fn refresh_request(request: &OAuthRequest<Issue>, token: &str) -> RefreshRequest
         token: Secret::new(token.to_owned()),
         client_id: request.client.client_id.clone(),
         proof: request.client.proof.clone(),
+        binds: match request.client.is_public() {
+            true => ProofBinds::Session,
+            false => ProofBinds::AccessToken,
+        },
         scope: request.form.get("scope").map(str::to_owned),
         seen: Seen { address: Some(request.address.to_string()), agent: request.agent.clone() },
     }

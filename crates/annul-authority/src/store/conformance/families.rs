@@ -153,6 +153,7 @@ pub(super) fn ask(sid: &str, presented: Presented, by: RefreshAsker) -> Redeem {
         presented,
         named: Vec::new(),
         by,
+        bind_to: None,
         successor: NewSuccessor { mark: mark(next), sealed: sealed(next) },
         grace: GRACE,
         window: None,

@@ -98,6 +98,33 @@ pub async fn rt_4_a_repetition_is_judged_again(bench: Bench) {
     rotated(redeem(&bench, 2, 2).await);
 }
 
+/// The session is the key's with the redemption, so that nothing of it is redeemed without the key; one
+/// that has a key keeps it, and what issues nothing binds nothing.
+pub async fn dp_5_a_redemption_binds_a_session_that_is_bound_to_no_key(bench: Bench) {
+    let bench = refreshable(bench).await;
+    let [hers, other] = ["hers", "other"].map(|key| ProofKey::Jwk(key.to_owned()));
+    let with = |key: &ProofKey| RefreshAsker { proof: Some(key.clone()), ..asker() };
+    let binding =
+        |generation, key: &ProofKey| Redeem { bind_to: Some(key.clone()), ..ask("s1", token(generation), with(key)) };
+    let bound_to = async || bench.store.session("s1").await.unwrap().unwrap().session.confirmation;
+    let stolen = bench.revoke("confirmation:hers", Cutoff::Always, Reach::Both).await.positions;
+    let refused_one = refused(bench.store.redeem(act(), binding(1, &hers), plan(&bench)).await);
+    assert!(matches!(refused_one, Refused::NotIssued(NotIssued::SessionOver(_))), "{refused_one:?}");
+    assert_eq!(bound_to().await, None);
+    bench.store.lift(act(), stolen).await.unwrap();
+
+    rotated(bench.store.redeem(act(), binding(1, &hers), plan(&bench)).await);
+    assert_eq!(bound_to().await, Some(hers.clone()));
+    for by in [asker(), with(&other)] {
+        assert_eq!(refusal(redeem_as(&bench, "s1", token(2), by.clone()).await), RefreshRefusal::OtherKey);
+        assert_eq!(refusal(redeem_as(&bench, "s1", token(1), by).await), RefreshRefusal::OtherKey);
+    }
+    assert_eq!(repeated(redeem_as(&bench, "s1", token(1), with(&hers)).await), sealed(2));
+    rotated(redeem_as(&bench, "s1", token(2), with(&hers)).await);
+    bench.revoke("confirmation:hers", Cutoff::Always, Reach::Both).await;
+    assert_revoked(bench.status("s1").await);
+}
+
 /// What the family never issued proves nothing; what belongs to somebody else ends nothing and is written
 /// down; the order of refusals is the same for all.
 pub async fn te_5_refusals_that_end_nothing(bench: Bench) {

@@ -4,7 +4,7 @@ use annul_core::algebra::{HitCutoff, Refusal};
 use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::time::UnixMillis;
 
-use super::sessions::{end, own_subject};
+use super::sessions::{end, own_subject, put_session};
 use super::{Result, Txn, cells, status};
 use crate::log::Appender;
 use crate::model::{
@@ -119,7 +119,13 @@ fn rotate(
         access_expires: family.access_expires,
         spent: (grace > 0).then_some(spent),
     };
+    let bind_to = redeem.bind_to.filter(|_| session.confirmation.is_none());
+    let Some(key) = bind_to else {
+        return Ok(Redeemed::Rotated(Box::new(issue(txn, session, next, &redeem.named, plan)?)));
+    };
+    let session = Session { confirmation: Some(key), ..session };
     let snapshot = issue(txn, session, next, &redeem.named, plan)?;
+    put_session((&mut *txn.tables, &snapshot.log), &snapshot.session)?;
     Ok(Redeemed::Rotated(Box::new(snapshot)))
 }
 
