@@ -234,11 +234,17 @@ impl Authority {
     /// Clean-up, to be called every minute or so: writes down when sessions were last used, drops
     /// retired keys whose tokens are gone, and removes what no answer depends on any more. Never
     /// needed for correctness.
+    ///
+    /// # Errors
+    /// The first of the chores that failed. The others were done all the same.
     pub async fn housekeep(&self) -> Result<(), VerbError> {
-        self.write_uses().await?;
-        self.forget_retired_keys().await?;
         self.passwords().release_memory();
         self.facts().sweep(self.clock().seconds());
+        let chores = [self.write_uses().await, self.forget_retired_keys().await, self.prune().await];
+        chores.into_iter().collect()
+    }
+
+    async fn prune(&self) -> Result<(), VerbError> {
         while self.store().prune(PRUNE_STEP).await?.more {}
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::error::{Thing, VerbError};
 use crate::model::{Act, KeyChange, KeyRecord, KeyState, NewRevocation};
 use crate::secrets::signing::{SigningAlgorithm, SigningKey};
 use crate::standing::{Foreign, sealed_key_record};
-use crate::store::{KillKey, RevocationFilter};
+use crate::store::{KillKey, Refused, RevocationFilter, StoreError};
 use crate::verbs::bounds;
 use crate::verbs::revocations::{Revoked, Wait};
 
@@ -251,21 +251,21 @@ impl Authority {
         let exchanged = self.setup().refresh.exchange.after;
         let is_gone = |record: &KeyRecord| {
             let last = record.changed.next_second().plus(settings.longest_life).plus(exchanged);
-            // The store judges by itself; this only spares it being asked each minute.
+            // The store judges by itself; this only spares it being asked each minute of a token's life.
             record.state == KeyState::Retired && now > settings.until(last).plus(settings.clock_skew)
         };
         let records = self.store().keys().await?;
-        let gone: Vec<KeyChange> = records
-            .iter()
-            .filter(|record| is_gone(record))
-            .map(|record| KeyChange::Forget { kid: record.kid.clone() })
-            .collect();
-        if gone.is_empty() {
-            return Ok(());
+        for record in records.into_iter().filter(is_gone) {
+            let _keys_change = self.signing_lock().write().await;
+            let forget = vec![KeyChange::Forget { kid: record.kid }];
+            match self.store().change_keys(Caller::system().act("key.forget", None), forget).await {
+                Ok(_) => self.reload().await?,
+                // Lives were longer once, and a token from then may be accepted yet.
+                Err(StoreError::Refused(Refused::KeyState { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let _keys_change = self.signing_lock().write().await;
-        self.store().change_keys(Caller::system().act("key.forget", None), gone).await?;
-        self.reload().await
+        Ok(())
     }
 
     fn own_item(&self, record: KeyRecord) -> KeyItem {

@@ -1,12 +1,15 @@
 //! Signing keys: published ahead, rotated, killed.
 
 use annul_authority::authority::Setup;
+use annul_authority::model::{Act, KeyChange, KeyRecord, KeyState};
 use annul_authority::secrets::signing::SigningAlgorithm;
 use annul_authority::verbs::keys::{KillRequest, RotateRequest};
-use annul_authority::verbs::revocations::{LiftRequest, RevokeRequest};
+use annul_authority::verbs::revocations::{CutoffText, LiftRequest, RevokeRequest};
+use annul_authority::verbs::settings::{MAX_LIFE, SettingsRequest};
+use annul_core::algebra::Reach;
 use annul_core::token::UnverifiedToken;
 
-use crate::world::{AUDIENCE, ISSUER, World, code, target};
+use crate::world::{AUDIENCE, ISSUER, World, code, revocation, target};
 
 fn kid_of(token: &str) -> String {
     UnverifiedToken::parse(token).unwrap().header().kid().unwrap().to_owned()
@@ -196,6 +199,49 @@ async fn a_retired_key_is_forgotten_once_its_tokens_are_gone() {
     world.advance(900);
     world.authority.housekeep().await.unwrap();
     assert!(!published(&world).contains(&retired));
+}
+
+#[tokio::test]
+async fn a_retired_key_waits_for_tokens_from_when_lives_were_longer() {
+    let world = World::new().await;
+    let lives = |seconds| SettingsRequest { longest_life: Some(seconds), ..SettingsRequest::default() };
+    let before = world.authority.settings().longest_life;
+    world.authority.change_settings(&world.caller, lives(MAX_LIFE)).await.unwrap();
+    let retired = in_state(&world, "active").await.remove(0);
+    let head = world.head().await;
+    world.authority.rotate_key(&world.caller, RotateRequest::default(), Some(head)).await.unwrap();
+    world.authority.change_settings(&world.caller, lives(before)).await.unwrap();
+    world.advance(MAX_LIFE / 2);
+    let head = world.head().await;
+    world.authority.housekeep().await.unwrap();
+    assert_eq!(world.head().await, head, "nothing is done, and nothing said, until it can be");
+    assert!(published(&world).contains(&retired), "a token that lives a day may be accepted yet");
+    world.advance(MAX_LIFE);
+    world.authority.housekeep().await.unwrap();
+    assert!(!published(&world).contains(&retired));
+}
+
+#[tokio::test]
+async fn a_chore_that_fails_keeps_no_other_from_being_done() {
+    let world = World::new().await;
+    let session = world.open("alice", "phone").await;
+    let spent = world.revoke(revocation("token:x", CutoffText::Always, Reach::Access)).await.revocations[0].position;
+    let head = world.head().await;
+    world.authority.rotate_key(&world.caller, RotateRequest::default(), Some(head)).await.unwrap();
+    // A key that the master key does not open: nothing that reads the keys succeeds from here on.
+    let reserve = world.store.keys().await.unwrap().into_iter().find(|key| key.state == KeyState::Reserve).unwrap();
+    let foreign = KeyRecord { kid: "f".to_owned(), thumbprint: "f".to_owned(), sealed: vec![1; 64], ..reserve };
+    world.store.change_keys(Act::new("tester", "test"), vec![KeyChange::Add(foreign)]).await.unwrap();
+
+    world.advance(5);
+    let now = world.authority.clock().millis();
+    world.next(&session.sid).await;
+    world.advance(MAX_LIFE);
+    let failed = world.authority.housekeep().await.unwrap_err();
+    assert_eq!(failed.code(), "sealed_data_damaged");
+    assert_eq!(world.store.revocation(spent).await.unwrap(), None, "what is over is removed");
+    let noted = world.store.session(&session.sid).await.unwrap().unwrap().session.last_used;
+    assert_eq!(noted, now, "what was noted is written down");
 }
 
 #[tokio::test]
