@@ -185,6 +185,8 @@ macro_rules! store_conformance {
             keeping_works_with_now_only
             claims_are_set_with_the_entry_that_ends_the_old_ones
             setting_claims_ends_what_was_revoked_before
+            claims_are_set_in_each_of_many_sessions
+            a_count_passes_over_what_is_over
             a_claim_reaches_sessions_by_when_their_claims_were_set
             a_subjects_claims_are_those_of_its_next_session
             a_blocked_subject_opens_no_session_and_unblocking_revives_nothing

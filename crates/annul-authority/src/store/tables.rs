@@ -34,9 +34,15 @@ pub(crate) trait Read {
     fn session(&self, sid: &str) -> Result<Option<Session>>;
     /// Newest first.
     fn sessions_of(&self, subject: &str, limit: usize) -> Result<Vec<Session>>;
-    /// Sessions that have not ended and have this target, by sid, after one.
-    fn sessions_naming(&self, target: &TargetHash, after: &str, limit: usize) -> Result<Vec<Session>>;
-    /// How many sessions that have not ended have this target.
+    /// Sessions that have not ended, are not to end by `over` and have this target, by sid, after one.
+    fn sessions_naming(
+        &self,
+        target: &TargetHash,
+        over: UnixSeconds,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Session>>;
+    /// How many sessions that have not ended have this target, whenever they are to end.
     fn count_naming(&self, target: &TargetHash) -> Result<u64>;
     /// Sessions, ended ones too, by sid, after one.
     fn sessions_in(&self, span: &SessionSpan<'_>, after: &str, limit: usize) -> Result<Vec<Session>>;

@@ -6,7 +6,7 @@ use annul_core::position::Position;
 use super::log::{all_lines, audit, everything};
 use super::*;
 use crate::model::{Ancestor, IdempotencyKey};
-use crate::store::{Kept, MAX_ENTRIES};
+use crate::store::{Kept, MAX_COUNTED, MAX_ENTRIES, MAX_PAGE};
 
 /// Older sessions die, younger ones live, whichever second it is.
 pub async fn now_reaches_what_was_there_before(bench: Bench) {
@@ -229,6 +229,58 @@ pub async fn setting_claims_ends_what_was_revoked_before(bench: Bench) {
     assert!(out.head > out.positions[0]);
     bench.store.lift(act(), vec![revoked]).await.unwrap();
     assert_eq!(bench.status("s1").await, SessionStatus::Ended);
+}
+
+/// However many sessions a subject has, each is judged by what it and its ancestors last carried.
+pub async fn claims_are_set_in_each_of_many_sessions(bench: Bench) {
+    let bench = bench.with_log().await;
+    let brief = |sid: String| NewSession { life: 10, ..bench.login(&sid, "alice") };
+    let mut opened = tokio::task::JoinSet::new();
+    for number in 0..MAX_PAGE + 200 {
+        let (store, new) = (bench.store.clone(), bench.login(&format!("s{number:05}"), "alice"));
+        opened.spawn(async move { store.open_session(act(), new).await.unwrap() });
+    }
+    opened.join_all().await;
+    bench.store.open_session(act(), brief("s00500a".to_owned())).await.unwrap();
+    let old = Some(Device { id: "old".to_owned(), ..Device::default() });
+    bench.store.open_session(act(), NewSession { device: old, ..bench.login("t", "alice") }).await.unwrap();
+    let ancestors = vec![Ancestor::session(OWN, "s00001")];
+    bench.store.open_session(act(), NewSession { ancestors, ..bench.login("u", "alice") }).await.unwrap();
+    let ancestors = vec![Ancestor::subject(OWN, "alice")];
+    bench.store.open_session(act(), NewSession { ancestors, ..bench.login("bobs", "bob") }).await.unwrap();
+    bench.revoke("device:alice/old", Cutoff::Now, Reach::Sessions).await;
+    let ban = bench.revoke("claim:roles=admin", Cutoff::Always, Reach::Both).await.positions[0];
+    bench.pass(20);
+
+    let out = bench.store.set_claims(act(), "alice", roles(&["admin"])).await.unwrap();
+    assert_eq!(out.head, out.positions[0].next(), "one was revoked before, and ends");
+    assert_eq!(bench.status("t").await, SessionStatus::Ended);
+    let view = async |sid: &str| bench.store.session(sid).await.unwrap().unwrap();
+    for sid in ["s00000", "s00001", "s00999", "s01000", "s01199", "u"] {
+        assert_eq!(view(sid).await.session.claims, roles(&["admin"]), "{sid}");
+        assert_revoked(view(sid).await.status);
+    }
+    for sid in ["s00500a", "bobs"] {
+        assert_eq!(view(sid).await.session.claims, roles(&["reader"]), "{sid}");
+    }
+    bench.store.lift(act(), vec![ban]).await.unwrap();
+    assert_eq!(view("u").await.status, SessionStatus::Live, "nothing had revoked it before");
+}
+
+/// Sessions that are over but kept do not stand in the way of those that a revocation ends.
+pub async fn a_count_passes_over_what_is_over(bench: Bench) {
+    let bench = bench.with_log().await;
+    let mut opened = tokio::task::JoinSet::new();
+    for number in 0..=MAX_COUNTED {
+        let new = NewSession { life: 10, ..bench.login(&format!("s{number:05}"), "alice") };
+        let store = bench.store.clone();
+        opened.spawn(async move { store.open_session(act(), new).await.unwrap() });
+    }
+    opened.join_all().await;
+    bench.pass(20);
+    bench.open("t", "alice").await;
+    let out = bench.revoke("subject:alice", Cutoff::Now, Reach::Both).await;
+    assert_eq!((out.sessions.ended, out.sessions.at_least), (1, false));
 }
 
 /// `claim` targets go by when the claims were set, everything else by the login.

@@ -47,11 +47,17 @@ impl Read for State {
         Ok(sessions.into_iter().take(limit).cloned().collect())
     }
 
-    fn sessions_naming(&self, target: &TargetHash, after: &str, limit: usize) -> Result<Vec<Session>> {
+    fn sessions_naming(
+        &self,
+        target: &TargetHash,
+        over: UnixSeconds,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Session>> {
         let from = (*target, after.to_owned());
         let named = self.sessions_by_target.range(from..).take_while(|(of, _)| of == target);
-        let named = named.filter(|(_, sid)| sid != after).take(limit);
-        Ok(named.filter_map(|(_, sid)| Some(self.sessions.get(sid)?.session.clone())).collect())
+        let named = named.filter(|(_, sid)| sid != after).filter_map(|(_, sid)| Some(&self.sessions.get(sid)?.session));
+        Ok(named.filter(|session| session.expires > over).take(limit).cloned().collect())
     }
 
     fn count_naming(&self, target: &TargetHash) -> Result<u64> {

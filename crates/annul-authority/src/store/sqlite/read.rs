@@ -131,10 +131,17 @@ impl Read for Rows<'_> {
         self.docs("session", sql, params![subject, Number(limit as u64)])
     }
 
-    fn sessions_naming(&self, target: &TargetHash, after: &str, limit: usize) -> Result<Vec<Session>> {
-        let sql = "SELECT s.doc FROM session_target t JOIN session s ON s.sid = t.sid \
-                   WHERE t.target = ?1 AND t.sid > ?2 ORDER BY t.sid LIMIT ?3";
-        self.docs("session", sql, params![target.0, after, Number(limit as u64)])
+    fn sessions_naming(
+        &self,
+        target: &TargetHash,
+        over: UnixSeconds,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Session>> {
+        // A CROSS JOIN is made in the order it is written in: by target, whatever else there is an index for.
+        let sql = "SELECT s.doc FROM session_target t CROSS JOIN session s ON s.sid = t.sid \
+                   WHERE t.target = ?1 AND t.sid > ?2 AND s.expires > ?3 ORDER BY t.sid LIMIT ?4";
+        self.docs("session", sql, params![target.0, after, Number(over.0), Number(limit as u64)])
     }
 
     fn count_naming(&self, target: &TargetHash) -> Result<u64> {

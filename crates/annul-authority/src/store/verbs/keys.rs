@@ -234,13 +234,13 @@ const fn name(state: KeyState) -> &'static str {
     }
 }
 
-/// Writes every session again, so that it is found by the claims that are targets from here on.
+/// Writes every session that is not over again, so that it is found by the claims that are targets from here on.
 fn find_sessions_by_new_claims(log: &mut Appender<'_>) -> Result<()> {
     let state = log.log();
     let everything = Target::issuer(state.settings.issuer.clone()).hash(&state.hash_key);
     let mut after = String::new();
     loop {
-        let page = log.tables.sessions_naming(&everything, &after, MAX_PAGE)?;
+        let page = log.tables.sessions_naming(&everything, log.commit().floor(), &after, MAX_PAGE)?;
         let Some(last) = page.last() else { return Ok(()) };
         after.clone_from(&last.sid);
         for session in &page {

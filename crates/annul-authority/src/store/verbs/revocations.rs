@@ -109,10 +109,13 @@ impl Counting {
         let mut named: Vec<Session> = Vec::new();
         for target in &targets {
             // One more than is looked at, to know whether there are more.
-            named.extend(log.tables.sessions_naming(target, "", MAX_COUNTED + 1)?);
+            named.extend(log.tables.sessions_naming(target, log.commit().floor(), "", MAX_COUNTED + 1)?);
+            named.sort_unstable_by(|a, b| a.sid.cmp(&b.sid));
+            named.dedup_by(|a, b| a.sid == b.sid);
+            if named.len() > MAX_COUNTED {
+                break;
+            }
         }
-        named.sort_unstable_by(|a, b| a.sid.cmp(&b.sid));
-        named.dedup_by(|a, b| a.sid == b.sid);
         let at_least = named.len() > MAX_COUNTED;
         let mut live = Vec::new();
         for session in named.into_iter().take(MAX_COUNTED) {

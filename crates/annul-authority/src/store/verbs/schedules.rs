@@ -166,14 +166,15 @@ fn live_logins(txn: &Txn<'_>, revocations: &[NewRevocation], whole: UnixSeconds)
     let mut sessions: Vec<Session> = Vec::new();
     for target in &targets {
         named = named.saturating_add(txn.tables.count_naming(target)?);
-        sessions.extend(txn.tables.sessions_naming(target, "", MAX_COUNTED)?);
+        // Those that are over are counted, so they are in the sample.
+        sessions.extend(txn.tables.sessions_naming(target, UnixSeconds(0), "", MAX_COUNTED)?);
+        let held = sessions.len();
+        sessions.sort_unstable_by(|a, b| a.sid.cmp(&b.sid));
+        sessions.dedup_by(|a, b| a.sid == b.sid);
+        // A session that has two of the targets was counted twice.
+        named = named.saturating_sub((held - sessions.len()) as u64);
+        sessions.truncate(MAX_COUNTED);
     }
-    let held = sessions.len();
-    sessions.sort_unstable_by(|a, b| a.sid.cmp(&b.sid));
-    sessions.dedup_by(|a, b| a.sid == b.sid);
-    // A session that has two of the targets was counted twice.
-    named = named.saturating_sub((held - sessions.len()) as u64);
-    sessions.truncate(MAX_COUNTED);
     let looked_at = sessions.len() as u64;
     let mut sampled = Vec::new();
     for session in sessions.into_iter().filter(|session| session.auth_time < whole) {

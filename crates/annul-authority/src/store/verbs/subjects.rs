@@ -16,31 +16,24 @@ pub(crate) fn set_claims(txn: &mut Txn<'_>, act: &Act, subject: &str, claims: &C
     once(txn, act, |txn| {
         let mut log = txn.appender(act)?;
         let target = own_subject(log.log(), subject)?;
-        // Judged before the entry and with the claims they last carried.
-        let mut judged = Vec::new();
-        for session in all_sessions_naming(&log, &target)? {
-            let status = status(&*log.tables, log.log(), &session, log.commit())?;
-            judged.push((session, status));
-        }
         let at = log.revoke(&entry(target.clone(), Cutoff::Now, Reach::Access), EmittedBy::State)?;
         let state = log.tables.subject(&target)?;
         let state = state.touched(log.commit().floor());
         log.tables.put_subject(&target, &SubjectState { claims: claims.clone(), ..state })?;
-        for (session, status) in judged {
-            match status {
-                // A session that merely descends from a subject of this name keeps its claims.
-                SessionStatus::Live if session.subject == subject => {
-                    let reading = session.reading().with_claims_set(at);
-                    let session = Session { claims: claims.clone(), claims_position: reading.claims, ..session };
-                    few_enough_targets(log.log(), &session)?;
-                    put_session(log.parts(), &session)?;
-                }
-                SessionStatus::Revoked(_) if session.subject == subject => {
-                    end(&mut log, session)?;
-                }
-                _ => {}
+        // All are judged with the claims they last carried before any gets others, for a session is judged
+        // by those of its ancestors too. The entry changes no judgement: it reaches access only.
+        for_each_of(&mut log, &target, |log, session| {
+            match status(&*log.tables, log.log(), &session, log.commit())? {
+                SessionStatus::Revoked(_) => end(log, session).map(drop),
+                _ => Ok(()),
             }
-        }
+        })?;
+        for_each_of(&mut log, &target, |log, session| {
+            let reading = session.reading().with_claims_set(at);
+            let session = Session { claims: claims.clone(), claims_position: reading.claims, ..session };
+            few_enough_targets(log.log(), &session)?;
+            put_session(log.parts(), &session)
+        })?;
         Ok(done(&log, vec![at], SessionCount::default()))
     })
 }
@@ -163,17 +156,26 @@ fn is_subject(target: &Target) -> Result<()> {
     if target.kind() == TargetKind::Subject { Ok(()) } else { Err(Refused::NotASubject.into()) }
 }
 
-/// Every session with this target that has not ended, page by page.
-fn all_sessions_naming(log: &Appender<'_>, target: &Target) -> Result<Vec<Session>> {
-    let hash = target.hash(&log.log().hash_key);
-    let mut sessions: Vec<Session> = Vec::new();
+/// Does `work` with every session of a subject of ours that is not over, page by page: anybody with an
+/// account can have more than fit in memory.
+fn for_each_of(
+    log: &mut Appender<'_>,
+    subject: &Target,
+    mut work: impl FnMut(&mut Appender<'_>, Session) -> Result<()>,
+) -> Result<()> {
+    let hash = subject.hash(&log.log().hash_key);
+    let now = log.commit().floor();
+    let mut after = String::new();
     loop {
-        let after = sessions.last().map_or(String::new(), |session| session.sid.clone());
-        let page = log.tables.sessions_naming(&hash, &after, MAX_PAGE)?;
-        let last = page.len() < MAX_PAGE;
-        sessions.extend(page);
-        if last {
-            return Ok(sessions);
+        let page = log.tables.sessions_naming(&hash, now, &after, MAX_PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after.clone_from(&last.sid);
+        for session in page {
+            // One that merely descends from a subject of this name is not the subject's.
+            let is_of = subject.parts().first() == Some(&session.subject);
+            if is_of && !session.is_expired(now) {
+                work(log, session)?;
+            }
         }
     }
 }
