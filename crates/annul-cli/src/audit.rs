@@ -19,7 +19,7 @@ use crate::when::millis_text;
 pub(crate) struct Audit {
     #[command(subcommand)]
     verb: Option<Verb>,
-    /// Only events after this id
+    /// The first events after this id, 0 for the first of all; the newest when left out
     #[arg(long, value_name = "ID")]
     after: Option<u64>,
     /// At most this many

@@ -10,7 +10,8 @@ use super::problem::Problem;
 use crate::verbs::audit::{AuditList, AuditQuery};
 use crate::verbs::exposure::{ExposureAnswer, ExposureQuery};
 
-/// Lists events in order. A refusal's position, looked up here, names the target and the reason.
+/// Lists the newest events, or with `after` those that follow; in both, the newest of them is last.
+/// A refusal's position, looked up here, names the target and the reason.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery),
     responses((status = 200, body = AuditList)), security(("client" = ["annul.read"])))]
 pub async fn list(

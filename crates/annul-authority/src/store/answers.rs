@@ -375,11 +375,11 @@ pub struct RevocationFilter {
     pub limit: usize,
 }
 
-/// Which audit events to list; newest last.
+/// Which audit events to list; the newest of them last, whichever they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Only those after this event.
-    pub after: u64,
+    /// The first that follow this event; those from the beginning with 0, the newest without it.
+    pub after: Option<u64>,
     /// Only those about this record.
     pub at: Option<Position>,
     /// Only those with exactly this target text.

@@ -163,6 +163,7 @@ macro_rules! store_conformance {
             what_reaches_sessions_only_is_a_bare_noop
             a_failed_verb_leaves_no_trace
             the_audit_resolves_a_position
+            the_audit_shows_the_newest_events_and_pages_from_the_first
             replicas_are_remembered_and_forgotten
             a_removed_account_and_a_removed_client_are_revoked_in_the_same_transaction
             a_session_carries_the_head_it_was_opened_at

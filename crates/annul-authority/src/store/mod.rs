@@ -356,7 +356,7 @@ pub trait Store: Send + Sync {
     /// Writes an act down that changed nothing else, such as a failed login.
     fn note(&self, act: Act, target: Option<String>) -> Answer<'_, ()>;
 
-    /// Audit events in order.
+    /// Audit events in the order of their ids: those that follow an event, or the newest.
     fn audit(&self, filter: AuditFilter) -> Answer<'_, Vec<AuditEvent>>;
 
     /// Whose tokens could have been accepted in a span of time, as far as the store knows.

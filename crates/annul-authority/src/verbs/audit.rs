@@ -16,9 +16,10 @@ const DEFAULT_PAGE: usize = 100;
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// Only those after the event with this id.
-    pub after: u64,
-    /// How many at most.
+    /// The first that follow the event with this id, for going on from page to page; 0 is before the
+    /// first of all. The newest when left out.
+    pub after: Option<u64>,
+    /// How many at most; 100 unless given, and never more than 1000.
     pub limit: Option<usize>,
     /// Only those about this record.
     #[param(value_type = Option<String>)]
@@ -27,7 +28,7 @@ pub struct AuditQuery {
     pub target: Option<String>,
 }
 
-/// Events in order.
+/// Events, the newest of them last.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AuditList {
     /// The events.
@@ -61,7 +62,7 @@ pub struct AuditItem {
 }
 
 impl Authority {
-    /// Events in order. A refusal's position leads here to target, reason and actor.
+    /// Events in the order of their ids: the newest, or those that follow `after`. A refusal's position leads here to target, reason and actor.
     pub async fn audit(&self, query: AuditQuery) -> Result<AuditList, VerbError> {
         let filter = AuditFilter {
             after: query.after,

@@ -57,6 +57,22 @@ async fn log_out_everywhere_spares_the_login_that_follows_at_once() {
 }
 
 #[tokio::test]
+async fn the_audit_shows_what_happened_last_unless_told_where_to_begin() {
+    for authority in both().await {
+        for subject in ["alice", "bob", "carol"] {
+            authority.post("/v1/revocations", json!({"targets": [format!("subject:{subject}")]}), 201).await;
+        }
+        let last = authority.get("/v1/audit?limit=2").await;
+        let targets: Vec<_> = (0..2).map(|index| text(&last["events"][index], "target")).collect();
+        assert_eq!(targets, ["subject:bob", "subject:carol"]);
+        let first = authority.get("/v1/audit?limit=1&after=0").await;
+        assert_eq!(first["events"][0]["id"], 1, "{first}");
+        let bob = last["events"][0]["id"].as_u64().unwrap();
+        assert_eq!(authority.get(&format!("/v1/audit?after={bob}")).await["events"][0], last["events"][1]);
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_revoked_by_itself_and_the_revocation_is_lifted() {
     for authority in both().await {
         let token = text(&authority.session("alice").await, "access_token");

@@ -255,7 +255,7 @@ impl AuthorityClient {
         Ok(list.devices)
     }
 
-    /// Events of the audit log.
+    /// Events of the audit log, the newest of them last.
     pub async fn audit(&self, wanted: &AuditQuery) -> Result<Value, ClientError> {
         let (after, limit, position) = (text(wanted.after), text(wanted.limit), text(wanted.position));
         let fields = [

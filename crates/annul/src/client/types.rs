@@ -372,7 +372,7 @@ pub struct Logout {
 /// Which part of the audit log to read.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
-    /// Only what follows this event.
+    /// The first that follow this event, 0 for the first of all; the newest when left out.
     pub after: Option<u64>,
     /// At most so many.
     pub limit: Option<u32>,

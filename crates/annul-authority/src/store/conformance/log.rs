@@ -141,13 +141,49 @@ pub async fn the_audit_resolves_a_position(bench: Bench) {
     assert_eq!((event.reason.as_deref(), event.request_id.as_deref()), (Some("lost"), Some("r1")));
     let of_target = AuditFilter { target: event.target.clone(), limit: 10, ..AuditFilter::default() };
     assert_eq!(bench.store.audit(of_target).await.unwrap(), found);
-    let later = AuditFilter { after: event.id, limit: 10, ..AuditFilter::default() };
+    let later = AuditFilter { after: Some(event.id), limit: 10, ..AuditFilter::default() };
     assert!(bench.store.audit(later).await.unwrap().is_empty());
 
     let entry = bench.store.revocation(at).await.unwrap().unwrap();
     assert_eq!((entry.actor.as_str(), entry.reason.as_deref(), entry.time), ("support", Some("lost"), START));
     let of_target = RevocationFilter { target: Some(entry.target.clone()), after: None, limit: 10 };
     assert_eq!(bench.store.revocations(of_target).await.unwrap(), [entry]);
+}
+
+/// Whoever looks without saying from where sees what happened last, and goes on from there.
+pub async fn the_audit_shows_the_newest_events_and_pages_from_the_first(bench: Bench) {
+    let bench = bench.with_log().await;
+    for round in 0..7 {
+        let target = if round % 2 == 0 { "even" } else { "odd" };
+        bench.store.note(Act::new("tests", &format!("act {round}")), Some(target.to_owned())).await.unwrap();
+    }
+    let listed = async |filter: AuditFilter| -> Vec<(u64, String)> {
+        let events = bench.store.audit(filter).await.unwrap();
+        events.into_iter().map(|event| (event.id, event.action)).collect()
+    };
+    let all = listed(AuditFilter { after: Some(0), limit: MAX_PAGE, ..AuditFilter::default() }).await;
+    assert!(all.is_sorted() && all.len() >= 7, "{all:?}");
+    assert_eq!(listed(AuditFilter { limit: MAX_PAGE, ..AuditFilter::default() }).await, all);
+
+    let newest = listed(AuditFilter { limit: 3, ..AuditFilter::default() }).await;
+    assert_eq!(newest, all[all.len() - 3..], "the newest, in the order of their ids");
+    let even = AuditFilter { target: Some("even".to_owned()), limit: 2, ..AuditFilter::default() };
+    let actions: Vec<String> = listed(even.clone()).await.into_iter().map(|(_, action)| action).collect();
+    assert_eq!(actions, ["act 4", "act 6"]);
+    let actions: Vec<String> =
+        listed(AuditFilter { after: Some(0), ..even }).await.into_iter().map(|it| it.1).collect();
+    assert_eq!(actions, ["act 0", "act 2"]);
+
+    let mut paged = Vec::new();
+    while paged.len() < all.len() {
+        let after = Some(paged.last().map_or(0, |(id, _)| *id));
+        let page = listed(AuditFilter { after, limit: 2, ..AuditFilter::default() }).await;
+        assert!((1..=2).contains(&page.len()), "{page:?}");
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    let after = Some(all[all.len() - 1].0);
+    assert_eq!(listed(AuditFilter { after, limit: 3, ..AuditFilter::default() }).await, []);
 }
 
 /// Who follows the log is known after a restart, and says nothing in the log.

@@ -198,10 +198,17 @@ impl Read for State {
     }
 
     fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>> {
-        let events = self.audit.range(filter.after.saturating_add(1)..).map(|(_, event)| event);
-        let events = events.filter(|event| filter.at.is_none() || event.at == filter.at);
-        let events = events.filter(|event| filter.target.is_none() || event.target == filter.target);
-        Ok(events.take(filter.limit).cloned().collect())
+        let is_meant = |event: &&AuditEvent| {
+            (filter.at.is_none() || event.at == filter.at) && (filter.target.is_none() || event.target == filter.target)
+        };
+        if let Some(after) = filter.after {
+            let events = self.audit.range(after.saturating_add(1)..).map(|(_, event)| event);
+            return Ok(events.filter(is_meant).take(filter.limit).cloned().collect());
+        }
+        let newest = self.audit.values().rev().filter(is_meant).take(filter.limit);
+        let mut events: Vec<AuditEvent> = newest.cloned().collect();
+        events.reverse();
+        Ok(events)
     }
 
     fn attempt(&self, key: &IdempotencyKey) -> Result<Option<Attempt>> {

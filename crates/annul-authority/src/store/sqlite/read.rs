@@ -321,9 +321,15 @@ impl Read for Rows<'_> {
     fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEvent>> {
         let at = if filter.at.is_some() { "epoch = ?3 AND seq = ?4" } else { "?3 IS NULL AND ?4 IS NULL" };
         let target = if filter.target.is_some() { "target = ?5" } else { "?5 IS NULL" };
-        let sql = format!("SELECT {AUDIT} FROM audit WHERE id > ?1 AND {at} AND {target} ORDER BY id LIMIT ?2");
+        let (after, order) = if filter.after.is_some() { ("id > ?1", "ASC") } else { ("?1 IS NULL", "DESC") };
+        let sql = format!("SELECT {AUDIT} FROM audit WHERE {after} AND {at} AND {target} ORDER BY id {order} LIMIT ?2");
         let (epoch, seq) = (filter.at.map(|at| at.epoch), filter.at.map(|at| Number(at.seq)));
-        self.all(&sql, params![Number(filter.after), Number(filter.limit as u64), epoch, seq, filter.target], audit)
+        let (after, limit) = (filter.after.map(Number), Number(filter.limit as u64));
+        let mut events = self.all(&sql, params![after, limit, epoch, seq, filter.target], audit)?;
+        if filter.after.is_none() {
+            events.reverse();
+        }
+        Ok(events)
     }
 
     fn attempt(&self, key: &IdempotencyKey) -> Result<Option<Attempt>> {
