@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
-use crate::credential::{Connection, Credential};
+use crate::credential::{Connection, Credential, is_loopback};
 use crate::failure::{Exit, Failure, chain};
 use crate::print::clean;
 
@@ -22,17 +22,18 @@ impl Remote {
     pub(crate) fn connect(connection: &Connection) -> Result<Self, Failure> {
         let base = connection.base()?;
         let credential = connection.credential()?;
-        Ok(Self { client: client(connection)?, base, credential: Some(credential) })
+        Ok(Self { client: client(connection, &base)?, base, credential: Some(credential) })
     }
 
     /// The authority without a credential: for what is public, and for logging in.
     pub(crate) fn anonymous(connection: &Connection) -> Result<Self, Failure> {
-        Ok(Self { client: client(connection)?, base: connection.base()?, credential: None })
+        let base = connection.base()?;
+        Ok(Self { client: client(connection, &base)?, base, credential: None })
     }
 
     /// The authority of the demonstration, on this machine.
     pub(crate) fn on_this_machine(base: Url, credential: Credential) -> Result<Self, Failure> {
-        Ok(Self { client: build(Client::builder())?, base, credential: Some(credential) })
+        Ok(Self { client: build(Client::builder(), &base)?, base, credential: Some(credential) })
     }
 
     /// A call to the resource with these path segments, which may hold any text.
@@ -115,7 +116,7 @@ impl Call {
     }
 }
 
-fn client(connection: &Connection) -> Result<Client, Failure> {
+fn client(connection: &Connection, base: &Url) -> Result<Client, Failure> {
     let mut builder = Client::builder();
     if let Some(path) = &connection.tls_root {
         let bad = |what: String| Failure::usage(format!("--tls-root {}: {what}", path.display()));
@@ -123,10 +124,13 @@ fn client(connection: &Connection) -> Result<Client, Failure> {
         let roots = Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
         builder = builder.tls_certs_merge(roots);
     }
-    build(builder)
+    build(builder, base)
 }
 
-fn build(builder: ClientBuilder) -> Result<Client, Failure> {
+/// A client of `base`. What is on this machine is reached directly: a proxy from the environment would
+/// read the secret, which is why plain HTTP is taken on loopback only.
+fn build(builder: ClientBuilder, base: &Url) -> Result<Client, Failure> {
+    let builder = if is_loopback(base) { builder.no_proxy() } else { builder };
     builder
         .connect_timeout(CONNECT)
         .redirect(reqwest::redirect::Policy::none())

@@ -9,14 +9,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use binary::{annul, command};
+use binary::{command, ran};
 use serde_json::Value;
 
 #[test]
 fn every_step_of_the_demonstration_holds_in_under_a_minute() {
     let directory = tempfile::tempdir().unwrap();
     let started = Instant::now();
-    let ran = annul(directory.path(), &["demo", "--json"]);
+    // What is on this machine is reached directly: this proxy does not exist.
+    let demo = command(directory.path()).args(["demo", "--json"]).env("HTTP_PROXY", "http://127.0.0.1:1").output();
+    let ran = ran(demo.unwrap());
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(ran.code, 0, "{report:#}\n{}", ran.stderr);
     assert!(started.elapsed() < Duration::from_secs(60), "it took {:?}", started.elapsed());

@@ -4,6 +4,9 @@
 
 mod binary;
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use binary::{annul, annul_with_stdin, command, ran};
 
 /// No process listens on port 1.
@@ -132,4 +135,29 @@ fn a_secret_is_not_sent_in_the_clear_to_another_machine() {
         .unwrap());
     assert_eq!(plain.code, 2);
     assert!(plain.stderr.contains("plain HTTP"), "{}", plain.stderr);
+}
+
+#[test]
+fn a_secret_for_this_machine_goes_through_no_proxy() {
+    let directory = tempfile::tempdir().unwrap();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    for base in [NOBODY, "http://localhost:1"] {
+        let mut command = command(directory.path());
+        for name in ["NO_PROXY", "no_proxy"] {
+            command.env_remove(name);
+        }
+        for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+            command.env(name, &address);
+        }
+        let keys = command.args(["keys", "list", "--url", base]);
+        let keys = keys.env("ANNUL_CLIENT_ID", "admin").env("ANNUL_CLIENT_SECRET", "hidden");
+        // The proxy answers nobody: a request that went there would be given up after half a minute.
+        let ran = ran(keys.output().unwrap());
+        let seen = proxy.accept().map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(seen, Err(ErrorKind::WouldBlock), "{base}: the proxy was asked");
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+        assert!(ran.stderr.contains("cannot be reached"), "{}", ran.stderr);
+    }
 }

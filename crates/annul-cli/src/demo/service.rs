@@ -42,9 +42,9 @@ struct Queue {
 }
 
 impl Service {
-    /// The HTTP service that a process runs.
+    /// The HTTP service that a process runs on this machine, reached without a proxy.
     pub(crate) fn http(name: &str, process: &Process) -> Result<Self, Problem> {
-        let client = Client::builder().build().map_err(|error| Problem::from(error.to_string()))?;
+        let client = Client::builder().no_proxy().build().map_err(|error| Problem::from(error.to_string()))?;
         Ok(Self { name: name.to_owned(), door: Door::Http { url: format!("{}/me", process.url()?), client } })
     }
 
