@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::print::{self, Format};
 use crate::remote::Remote;
 use crate::when::DurationArg;
@@ -167,13 +167,10 @@ impl<'r> Bulk<'r> {
     }
 
     fn stopped(&self, index: usize, mut done: Value, failure: Failure, key: &str, format: Format) -> Failure {
-        let go_on = format!("repeat the command with --idempotency-key {key}: nothing is revoked twice");
+        let go_on =
+            format!("repeat the command with --idempotency-key {key}: what is recorded already is not revoked twice");
         if self.batches.len() == 1 {
-            return if failure.exit == Exit::Unreachable {
-                failure.or_hint(format!("it may be recorded all the same; {go_on}"))
-            } else {
-                failure
-            };
+            return if failure.leaves_open() { failure.and_hint(&go_on) } else { failure };
         }
         let Some(batch) = self.batches.get(index) else { return failure };
         let before = index.checked_sub(1).and_then(|index| self.batches.get(index));
@@ -192,10 +189,7 @@ impl<'r> Bulk<'r> {
             0 => "nothing before was revoked".to_owned(),
             line => format!("all up to line {line} is revoked and stays so"),
         };
-        let stands = match failure.exit {
-            Exit::Unreachable => format!("{stands}, and these may be too"),
-            _ => stands,
-        };
+        let stands = if failure.leaves_open() { format!("{stands}, and these may be too") } else { stands };
         self.named(batch, failure, &stands).with_hint(go_on)
     }
 
@@ -240,6 +234,7 @@ fn joined(before: Value, mut later: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Exit;
 
     #[test]
     fn answers_of_batches_become_one() {

@@ -39,11 +39,12 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     message: String,
     hint: Option<String>,
+    is_sent: bool,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        Self { exit, message: message.into(), hint: None, is_sent: true }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -58,14 +59,27 @@ impl Failure {
         Self::new(Exit::Unreachable, message)
     }
 
+    /// There was no connection, so nothing was sent.
+    pub(crate) fn not_sent(message: impl Into<String>) -> Self {
+        Self { is_sent: false, ..Self::unreachable(message) }
+    }
+
+    /// Whether what was asked may be done all the same: it was sent, and nobody said what became of it.
+    pub(crate) fn leaves_open(&self) -> bool {
+        self.exit == Exit::Unreachable && self.is_sent
+    }
+
     /// What went wrong, without the hint.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// With this hint where there is none yet.
-    pub(crate) fn or_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint.get_or_insert_with(|| hint.into());
+    /// With this hint after the one there is.
+    pub(crate) fn and_hint(mut self, hint: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(first) => format!("{}; {hint}", first.trim_end_matches('.')),
+            None => hint.to_owned(),
+        });
         self
     }
 

@@ -143,7 +143,7 @@ fn build(builder: ClientBuilder, base: &Url) -> Result<Client, Failure> {
 /// first has a hint of its own: after the second it depends on what was asked.
 fn not_answered(origin: &Url, error: &reqwest::Error) -> Failure {
     if error.is_connect() {
-        return Failure::unreachable(format!("the authority at {origin} cannot be reached: {}", chain(error)))
+        return Failure::not_sent(format!("the authority at {origin} cannot be reached: {}", chain(error)))
             .with_hint("nothing was done; start it with `annul serve`, or say where it is with ANNUL_URL");
     }
     Failure::unreachable(format!("the authority at {origin} did not answer: {}", chain(error)))
@@ -178,7 +178,8 @@ fn exit_of(status: StatusCode, code: Option<&str>) -> Exit {
         // A session or token that is refused is the answer to the question, not to who asked it.
         StatusCode::FORBIDDEN if code != Some("insufficient_scope") => Exit::Refused,
         StatusCode::FORBIDDEN => Exit::NotPermitted,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Exit::Unreachable,
+        // It failed, or whatever stands before it did: no answer to what was asked.
+        _ if status.is_server_error() => Exit::Unreachable,
         _ => Exit::Refused,
     }
 }
@@ -212,6 +213,8 @@ mod tests {
         assert_eq!(exit_of(StatusCode::FORBIDDEN, Some("insufficient_scope")), Exit::NotPermitted);
         assert_eq!(exit_of(StatusCode::FORBIDDEN, Some("session_revoked")), Exit::Refused);
         assert_eq!(exit_of(StatusCode::CONFLICT, None), Exit::Refused);
-        assert_eq!(exit_of(StatusCode::SERVICE_UNAVAILABLE, None), Exit::Unreachable);
+        for status in [500, 502, 503, 504, 520] {
+            assert_eq!(exit_of(StatusCode::from_u16(status).unwrap(), Some("internal")), Exit::Unreachable, "{status}");
+        }
     }
 }

@@ -4,10 +4,10 @@
 
 mod binary;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
 
-use binary::{annul, annul_with_stdin, command, ran};
+use binary::{Ran, annul, annul_with_stdin, command, ran};
 
 /// No process listens on port 1.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -160,4 +160,48 @@ fn a_secret_for_this_machine_goes_through_no_proxy() {
         assert_eq!(ran.code, 4, "{}", ran.stderr);
         assert!(ran.stderr.contains("cannot be reached"), "{}", ran.stderr);
     }
+}
+
+/// What `annul` with these arguments makes of an authority that answers every request with this status
+/// and body.
+fn answered_with(status: &str, body: &str, arguments: &[&str]) -> Ran {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", authority.local_addr().unwrap());
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for connection in authority.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = Vec::new();
+            // Every body that these tests send is an object.
+            while request.last() != Some(&b'}') {
+                let mut part = [0; 4096];
+                let count = connection.read(&mut part).unwrap();
+                request.extend_from_slice(&part[..count]);
+            }
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let mut command = command(directory.path());
+    let command = command.args(arguments).args(["--url", &url]);
+    ran(command.env("ANNUL_CLIENT_ID", "admin").env("ANNUL_CLIENT_SECRET", "hidden").output().unwrap())
+}
+
+#[test]
+fn an_authority_that_failed_is_exit_4_and_the_hint_names_the_key_to_repeat_with() {
+    let body = r#"{"code":"internal","title":"The authority failed.","hint":"report the request id"}"#;
+    for status in ["500 Internal Server Error", "503 Service Unavailable"] {
+        let ran = answered_with(status, body, &["revoke", "subject:alice", "--idempotency-key", "inc-17"]);
+        assert_eq!(ran.code, 4, "{status}: {}", ran.stderr);
+        for part in ["(internal)", "hint: report the request id; ", "--idempotency-key inc-17"] {
+            assert!(ran.stderr.contains(part), "{status}: {part:?} is missing: {}", ran.stderr);
+        }
+    }
+    let refused = answered_with("409 Conflict", body, &["revoke", "subject:alice", "--idempotency-key", "inc-17"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(!refused.stderr.contains("inc-17"), "a refusal is not to be repeated: {}", refused.stderr);
 }
