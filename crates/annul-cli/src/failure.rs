@@ -18,7 +18,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The revocation is durable, but not every verifier confirmed it within `--wait`.
     Unconfirmed = 3,
-    /// The authority could not be reached, or could not answer.
+    /// There is no answer: the authority could not be reached or could not answer, or what it answered
+    /// could not be written.
     Unreachable = 4,
     /// The credential is missing, wrong, or lacks the scope.
     NotPermitted = 5,

@@ -77,6 +77,9 @@ async fn tail(remote: &Remote, from_start: bool, format: Format) -> Outcome {
         at = frame.at();
         chain = frame.chain();
         show(&frame, format);
+        if print::goes_nowhere() {
+            return Ok(Exit::Done);
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Gateway {
                 .with_hint("nothing was started; correct it and start again")
         })?;
         let stop = annul_authority::serve::stop_signal();
-        annul_gateway::serve(config, stop, |notice| print::line(&notice.to_string()))
+        annul_gateway::serve(config, stop, |notice| print::notice(&notice.to_string()))
             .await
             .map_err(|error| Failure::refused(format!("{error} ({})", error.code())).with_hint(error.hint()))?;
         Ok(Exit::Done)

@@ -42,7 +42,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::print::Format;
 
 /// A request allocates some dozens of small pieces and frees them on another thread than the writer's; the
@@ -93,13 +93,19 @@ fn main() -> ExitCode {
     // Everything that speaks TLS in this process uses the one provider; a second install would be an
     // error, and there is none.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match run(cli) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("{failure}");
-            failure.exit.into()
-        }
+    let exit = run(cli).unwrap_or_else(told);
+    // What else the verb came to stays true; only a success without its answer is none.
+    match (print::lost().map(told), exit) {
+        (Some(unwritten), Exit::Done) => unwritten,
+        _ => exit,
     }
+    .into()
+}
+
+/// Says what went wrong, and how the process ends by it.
+fn told(failure: Failure) -> Exit {
+    eprintln!("{failure}");
+    failure.exit
 }
 
 fn run(cli: Cli) -> Outcome {

@@ -3,11 +3,14 @@
 //! Text that came from outside (device names, reasons, an authority's error) may hold terminal
 //! escapes; for people it is printed with control characters replaced, for programs JSON escapes it.
 
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::OnceLock;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::Value;
+
+use crate::failure::Failure;
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +21,44 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Prints one line. A reader that went away (`annul … | head`) is no error.
+/// Prints one line of an answer. Where it cannot be written, the verb goes on, for what it does is not
+/// undone by that, and [`lost`] tells in the end.
 pub(crate) fn line(text: &str) {
-    let mut stdout = io::stdout().lock();
-    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
-        // Nobody reads the answer any more; what the verb did stays done.
+    if let Err(error) = write_line(text) {
+        UNWRITTEN.get_or_init(|| error);
     }
 }
+
+/// Prints one line of a process that goes on, such as where it listens. It runs all the same where
+/// nobody can read that.
+pub(crate) fn notice(text: &str) {
+    let _ = write_line(text);
+}
+
+fn write_line(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// Whether a line was not written, for whatever reason: an answer without an end may stop.
+pub(crate) fn goes_nowhere() -> bool {
+    UNWRITTEN.get().is_some()
+}
+
+/// What there is to say of an answer that could not be written. A reader that went away
+/// (`annul … | head`) had what it wanted.
+pub(crate) fn lost() -> Option<Failure> {
+    let error = UNWRITTEN.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)?;
+    let failure = Failure::unreachable(format!("the answer cannot be written to stdout: {error}"));
+    Some(
+        failure
+            .with_hint("what was asked for may be done, and a secret in the answer is lost; look before repeating it"),
+    )
+}
+
+/// Why the first line that could not be written was not. There is one stdout, so there is one of these.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a JSON document, indented.
 pub(crate) fn json(value: &Value) {

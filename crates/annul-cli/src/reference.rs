@@ -22,7 +22,7 @@ code says how it ended:
 | 1 | refused, or a check failed |
 | 2 | usage: the command line or a file it names makes no sense; nothing was sent |
 | 3 | durable, but not every verifier confirmed it within `--wait` |
-| 4 | the authority cannot be reached, or cannot answer |
+| 4 | no answer: the authority cannot be reached or cannot answer, or stdout cannot be written to |
 | 5 | not permitted: the credential is missing, wrong or lacks the scope |
 
 Verbs that call a running authority find it by `ANNUL_URL`, and show `ANNUL_CLIENT_ID` and

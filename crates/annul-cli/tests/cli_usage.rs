@@ -4,10 +4,12 @@
 
 mod binary;
 
+use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
+use std::process::Stdio;
 
-use binary::{Ran, annul, annul_with_stdin, command, ran};
+use binary::{Issuer, Ran, annul, annul_with_stdin, command, ran};
 
 /// No process listens on port 1.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -204,4 +206,24 @@ fn an_authority_that_failed_is_exit_4_and_the_hint_names_the_key_to_repeat_with(
     let refused = answered_with("409 Conflict", body, &["revoke", "subject:alice", "--idempotency-key", "inc-17"]);
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     assert!(!refused.stderr.contains("inc-17"), "a refusal is not to be repeated: {}", refused.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let directory = tempfile::tempdir().unwrap();
+    let inspect = |stdout: Stdio| {
+        let mut command = command(directory.path());
+        ran(command.args(["token", "inspect", &Issuer::new(1).token()]).stdout(stdout).output().unwrap())
+    };
+    let full = inspect(File::options().write(true).open("/dev/full").unwrap().into());
+    assert_eq!(full.code, 4, "{}", full.stderr);
+    assert_eq!(full.stderr.matches("error: ").count(), 1, "{}", full.stderr);
+    assert!(full.stderr.contains("No space left on device"), "{}", full.stderr);
+    assert!(full.stderr.contains("\nhint: "), "{}", full.stderr);
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = inspect(writer.into());
+    assert_eq!((unread.code, unread.stderr.as_str()), (0, ""), "nobody wanted to read it");
 }

@@ -174,14 +174,14 @@ async fn talk(mut socket: WebSocket, route: Route, authorized: Authorized) {
 async fn serve(router: Router) -> Outcome {
     let failed = |error: std::io::Error| Failure::refused(error.to_string());
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-    print::line(&format!("listening http://{}", listener.local_addr().map_err(failed)?));
+    print::notice(&format!("listening http://{}", listener.local_addr().map_err(failed)?));
     axum::serve(listener, router).with_graceful_shutdown(parent_gone()).await.map_err(failed)?;
     Ok(Exit::Done)
 }
 
 async fn worker(service: Service) -> Outcome {
     let route = service.start().await?;
-    print::line("ready");
+    print::notice("ready");
     let mut jobs = BufReader::new(tokio::io::stdin()).lines();
     let broken = |what: String| Failure::refused(format!("the queue is broken: {what}"));
     while let Some(line) = jobs.next_line().await.map_err(|error| broken(error.to_string()))? {
