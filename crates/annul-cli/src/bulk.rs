@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::failure::Failure;
 use crate::print::{self, Format};
 use crate::remote::Remote;
-use crate::when::DurationArg;
+use crate::when::WaitArg;
 
 /// Targets of one call: one transaction.
 const MAX_BATCH: usize = 100;
@@ -141,7 +141,7 @@ impl<'r> Bulk<'r> {
     /// Sends the batches in order. Only the last waits: positions are dense, so a verifier that has
     /// applied the last entry has applied all before it. Where one fails, what the ones before it did
     /// stands, is printed for programs, and is named with the way to go on.
-    pub(crate) async fn send(&self, key: &str, wait: Option<DurationArg>, format: Format) -> Result<Value, Failure> {
+    pub(crate) async fn send(&self, key: &str, wait: Option<WaitArg>, format: Format) -> Result<Value, Failure> {
         let mut whole = Value::Null;
         for (index, batch) in self.batches.iter().enumerate() {
             let last = index + 1 == self.batches.len();
@@ -153,13 +153,13 @@ impl<'r> Bulk<'r> {
         Ok(whole)
     }
 
-    async fn send_one(&self, batch: &Batch, key: &str, wait: Option<DurationArg>) -> Result<Value, Failure> {
+    async fn send_one(&self, batch: &Batch, key: &str, wait: Option<WaitArg>) -> Result<Value, Failure> {
         let mut body = batch.body.clone();
         if let Some(wait) = wait {
             body["wait"] = json!(wait.millis());
         }
         let call = self.remote.call(Method::POST, &["v1", "revocations"]).header("Idempotency-Key", key).body(&body);
-        call.waiting(wait.map(|wait| wait.0).unwrap_or_default()).json().await
+        call.waiting(wait.map(WaitArg::duration).unwrap_or_default()).json().await
     }
 
     fn batch_key(&self, key: &str, index: usize) -> String {

@@ -3,8 +3,6 @@
 //! The authority sends each connected verifier a canary token over the verifier's own stream; the
 //! verifier judges it before and after it is revoked and reports both. This file asks and prints.
 
-use std::time::Duration;
-
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,14 +11,14 @@ use crate::credential::Connection;
 use crate::failure::{Exit, Outcome};
 use crate::print::{self, Format};
 use crate::remote::Remote;
-use crate::when::DurationArg;
+use crate::when::WaitArg;
 
 /// Revoke a canary token and see every verifier refuse it
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
-    /// How long a verifier may take
+    /// How long a verifier may take, at most 60s
     #[arg(long, value_name = "DURATION", default_value = "5s")]
-    wait: DurationArg,
+    wait: WaitArg,
     #[command(flatten)]
     connection: Connection,
 }
@@ -30,7 +28,7 @@ impl Doctor {
         let remote = Remote::connect(&self.connection)?;
         let call = remote.call(Method::POST, &["v1", "doctor"]).body(&json!({ "wait": self.wait.millis() }));
         // Both halves, before and after, may take as long.
-        let answer = call.waiting(self.wait.0.saturating_mul(2).min(LONGEST)).json().await?;
+        let answer = call.waiting(self.wait.duration().saturating_mul(2)).json().await?;
         match format {
             Format::Json => print::json(&answer),
             Format::Human => print_answer(&answer),
@@ -94,6 +92,3 @@ fn row(verifier: &Value) -> [String; 6] {
         text("position"),
     ]
 }
-
-/// Longer than this nobody waits for a check-up.
-const LONGEST: Duration = Duration::from_secs(600);

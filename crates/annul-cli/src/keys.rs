@@ -11,7 +11,7 @@ use crate::print::{self, Format};
 use crate::remote::Remote;
 use crate::revocation;
 use crate::sessions::time;
-use crate::when::DurationArg;
+use crate::when::WaitArg;
 
 /// List, rotate and kill signing keys
 #[derive(Args, Debug)]
@@ -44,9 +44,9 @@ enum Verb {
         /// End the sessions too: everybody logs in again
         #[arg(long)]
         end_sessions: bool,
-        /// Wait this long for the verifiers to confirm; exit 3 when they did not
+        /// Wait this long for the verifiers to confirm, at most 60s; exit 3 when they did not
         #[arg(long, value_name = "DURATION")]
-        wait: Option<DurationArg>,
+        wait: Option<WaitArg>,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -56,9 +56,9 @@ enum Verb {
         /// Why, for the audit log
         #[arg(long)]
         reason: Option<String>,
-        /// Wait this long for the verifiers to confirm; exit 3 when they did not
+        /// Wait this long for the verifiers to confirm, at most 60s; exit 3 when they did not
         #[arg(long, value_name = "DURATION")]
-        wait: Option<DurationArg>,
+        wait: Option<WaitArg>,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -118,7 +118,7 @@ async fn rotate(remote: &Remote, algorithm: Option<String>, format: Format) -> O
 struct Kill {
     reason: Option<String>,
     end_sessions: bool,
-    wait: Option<DurationArg>,
+    wait: Option<WaitArg>,
 }
 
 async fn kill(remote: &Remote, kid: &str, kill: Kill, format: Format) -> Outcome {
@@ -130,7 +130,7 @@ async fn kill(remote: &Remote, kid: &str, kill: Kill, format: Format) -> Outcome
 async fn act(
     remote: &Remote,
     path: &[&str],
-    (mut body, reason, wait): (Map<String, Value>, Option<String>, Option<DurationArg>),
+    (mut body, reason, wait): (Map<String, Value>, Option<String>, Option<WaitArg>),
     format: Format,
 ) -> Outcome {
     if let Some(reason) = reason {
@@ -140,7 +140,7 @@ async fn act(
         body.insert("wait".to_owned(), json!(wait.millis()));
     }
     let call = remote.call(Method::POST, path).body(&body.into());
-    let answer = call.waiting(wait.map(|wait| wait.0).unwrap_or_default()).json().await?;
+    let answer = call.waiting(wait.map(WaitArg::duration).unwrap_or_default()).json().await?;
     revocation::conclude(&answer, format)
 }
 

@@ -10,7 +10,7 @@ use crate::failure::Outcome;
 use crate::print::Format;
 use crate::remote::Remote;
 use crate::revocation;
-use crate::when::DurationArg;
+use crate::when::WaitArg;
 
 /// Undo revocations by their positions
 ///
@@ -24,9 +24,9 @@ pub(crate) struct Lift {
     /// Why, for the audit log
     #[arg(long)]
     reason: Option<String>,
-    /// Wait this long for the verifiers to confirm; exit 3 when they did not
+    /// Wait this long for the verifiers to confirm, at most 60s; exit 3 when they did not
     #[arg(long, value_name = "DURATION")]
-    wait: Option<DurationArg>,
+    wait: Option<WaitArg>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -43,7 +43,7 @@ impl Lift {
             body.insert("wait".to_owned(), json!(wait.millis()));
         }
         let call = remote.call(Method::POST, &["v1", "revocations", "lift"]).body(&body.into());
-        let answer = call.waiting(self.wait.map(|wait| wait.0).unwrap_or_default()).json().await?;
+        let answer = call.waiting(self.wait.map(WaitArg::duration).unwrap_or_default()).json().await?;
         revocation::conclude_lift(&answer, format)
     }
 }

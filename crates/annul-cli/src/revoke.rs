@@ -15,7 +15,7 @@ use crate::credential::Connection;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::print::{self, Format, MAX_SHOWN, thousands};
 use crate::remote::Remote;
-use crate::when::{DurationArg, SecondsArg, TimeArg, seconds_text, span};
+use crate::when::{SecondsArg, TimeArg, WaitArg, seconds_text, span};
 use crate::{input, revocation, schedules};
 
 /// Revoke what tokens and sessions are named by
@@ -49,9 +49,9 @@ pub(crate) struct Revoke {
     /// Why, for the audit log; it never leaves the authority
     #[arg(long)]
     reason: Option<String>,
-    /// Wait this long for the verifiers to confirm; exit 3 when they did not
+    /// Wait this long for the verifiers to confirm, at most 60s; exit 3 when they did not
     #[arg(long, value_name = "DURATION")]
-    wait: Option<DurationArg>,
+    wait: Option<WaitArg>,
     /// Say what it would do and do nothing
     #[arg(long)]
     dry_run: bool,

@@ -10,7 +10,7 @@ use crate::failure::{Exit, Outcome};
 use crate::print::{self, Format};
 use crate::remote::Remote;
 use crate::revocation;
-use crate::when::{DurationArg, millis_text, seconds_text};
+use crate::when::{WaitArg, millis_text, seconds_text};
 
 /// List a user's sessions and devices, end a session
 #[derive(Args, Debug)]
@@ -40,9 +40,9 @@ enum Verb {
         /// Why, for the audit log
         #[arg(long)]
         reason: Option<String>,
-        /// Wait this long for the verifiers to confirm; exit 3 when they did not
+        /// Wait this long for the verifiers to confirm, at most 60s; exit 3 when they did not
         #[arg(long, value_name = "DURATION")]
-        wait: Option<DurationArg>,
+        wait: Option<WaitArg>,
     },
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn time(value: &Value, name: &str) -> String {
     value[name].as_u64().map_or_else(|| print::member(value, name), |seconds| seconds_text(UnixSeconds(seconds)))
 }
 
-async fn end(remote: &Remote, sid: &str, reason: Option<String>, wait: Option<DurationArg>, format: Format) -> Outcome {
+async fn end(remote: &Remote, sid: &str, reason: Option<String>, wait: Option<WaitArg>, format: Format) -> Outcome {
     let mut query = Vec::new();
     if let Some(reason) = reason {
         query.push(("reason", reason));
@@ -110,6 +110,6 @@ async fn end(remote: &Remote, sid: &str, reason: Option<String>, wait: Option<Du
         query.push(("wait", format!("{}ms", wait.millis())));
     }
     let call = remote.call(Method::DELETE, &["v1", "sessions", sid]).query(&query);
-    let answer = call.waiting(wait.map(|wait| wait.0).unwrap_or_default()).json().await?;
+    let answer = call.waiting(wait.map(WaitArg::duration).unwrap_or_default()).json().await?;
     revocation::conclude(&answer, format)
 }

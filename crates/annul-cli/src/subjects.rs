@@ -11,7 +11,7 @@ use crate::print::{self, Format};
 use crate::remote::{Call, Remote};
 use crate::revocation;
 use crate::sessions::time;
-use crate::when::DurationArg;
+use crate::when::WaitArg;
 
 /// Show a user's state, block and unblock, set a version, change a key, say what changed
 #[derive(Args, Debug)]
@@ -98,9 +98,9 @@ struct How {
     /// Why, for the audit log
     #[arg(long)]
     reason: Option<String>,
-    /// Wait this long for the verifiers to confirm; exit 3 when they did not
+    /// Wait this long for the verifiers to confirm, at most 60s; exit 3 when they did not
     #[arg(long, value_name = "DURATION")]
-    wait: Option<DurationArg>,
+    wait: Option<WaitArg>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -153,8 +153,8 @@ impl How {
     /// Sends the call with `body` and what is said of how, and concludes with its answer.
     async fn finish(self, call: Call, mut body: Map<String, Value>, format: Format) -> Outcome {
         set(&mut body, "reason", self.reason);
-        set(&mut body, "wait", self.wait.map(DurationArg::millis));
-        let call = call.body(&body.into()).waiting(self.wait.map(|wait| wait.0).unwrap_or_default());
+        set(&mut body, "wait", self.wait.map(WaitArg::millis));
+        let call = call.body(&body.into()).waiting(self.wait.map(WaitArg::duration).unwrap_or_default());
         revocation::conclude(&call.json().await?, format)
     }
 }
@@ -189,7 +189,7 @@ async fn unblock(call: Call, issuer: Issuer, how: How, format: Format) -> Outcom
     let wait = how.wait.map(|wait| ("wait", format!("{}ms", wait.millis())));
     let members = [issuer.issuer.map(|issuer| ("issuer", issuer)), how.reason.map(|reason| ("reason", reason)), wait];
     let query: Vec<_> = members.into_iter().flatten().collect();
-    let answer = call.query(&query).waiting(how.wait.map(|wait| wait.0).unwrap_or_default()).json().await?;
+    let answer = call.query(&query).waiting(how.wait.map(WaitArg::duration).unwrap_or_default()).json().await?;
     if format == Format::Human && answer["revocations"].as_array().is_some_and(Vec::is_empty) {
         // Our own subject: the state alone changed, and there is no entry to tell about.
         print::line("unblocked; a new login is accepted, and nothing that was revoked comes back");

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use annul_authority::http::confirm::LONGEST_WAIT;
 use annul_core::time::{UnixMillis, UnixSeconds};
 
 /// A time given by a person. A fraction of a second is rounded up, as a `before` cutoff demands.
@@ -148,6 +149,40 @@ impl fmt::Display for DurationArg {
     }
 }
 
+/// How long the authority is asked to wait, no longer than it does: it would cut a longer wait short, and
+/// the answer would say that not all had confirmed within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitArg(DurationArg);
+
+impl WaitArg {
+    /// In milliseconds, as the authority takes it.
+    pub(crate) fn millis(self) -> u64 {
+        self.0.millis()
+    }
+
+    pub(crate) const fn duration(self) -> Duration {
+        self.0.0
+    }
+}
+
+impl FromStr for WaitArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wait: DurationArg = text.parse()?;
+        if wait.0 > LONGEST_WAIT {
+            return Err(format!("the authority waits {} s at most", LONGEST_WAIT.as_secs()));
+        }
+        Ok(Self(wait))
+    }
+}
+
+impl fmt::Display for WaitArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Whole seconds given by a person, as a bare number or as a duration such as `5m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SecondsArg(pub(crate) u64);
@@ -251,6 +286,15 @@ mod tests {
         }
         assert_eq!(millis_text(UnixMillis(1_007)), "1970-01-01T00:00:01.007Z");
         assert_eq!(seconds_text(UnixSeconds(u64::MAX)), "18446744073709551615 s");
+    }
+
+    #[test]
+    fn a_wait_is_no_longer_than_the_authority_waits() {
+        assert_eq!("60s".parse::<WaitArg>().map(WaitArg::millis), Ok(60_000));
+        assert_eq!("1m".parse::<WaitArg>().map(WaitArg::millis), Ok(60_000));
+        for text in ["60001ms", "61s", "2m", "1h", "999999999d", "5"] {
+            assert!(text.parse::<WaitArg>().is_err(), "{text:?} was taken for a wait");
+        }
     }
 
     #[test]
