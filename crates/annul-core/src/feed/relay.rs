@@ -6,8 +6,9 @@
 //! top. When the relay is cut off its age grows, and with it everybody's behind it (I5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::feed::follower::{Follower, FollowerConfig, Input, Output, Taken, Use};
+use crate::feed::follower::{Follower, FollowerConfig, Input, Output, Request, Taken, Use};
 use crate::feed::frame::VerifiedFrame;
 use crate::feed::head::FeedKey;
 use crate::feed::log::{Ask, Changes, FeedLog, FeedLogConfig, LogPoint, ReplicaId, ReplicaStatus, ReportRefused};
@@ -43,9 +44,9 @@ impl Relay {
     }
 
     /// The relay's own following: takes what happened, says what to do. What was verified in it is
-    /// served from here on.
+    /// served from here on. A report that is sent lists the replicas behind as they are by then.
     pub fn step(&mut self, input: Input, now: Moment) -> Vec<Output> {
-        let out = self.follower.step(input, now);
+        let mut out = self.follower.step(input, now);
         for taken in self.follower.taken() {
             match taken {
                 Taken::Introduced(introduction) => self.introduction = Some(introduction),
@@ -54,9 +55,11 @@ impl Relay {
             }
         }
         if let Some(log) = &mut self.log {
-            for output in &out {
-                if let Output::JudgeCanary { id, token } = output {
-                    log.canary(id, token);
+            for output in &mut out {
+                match output {
+                    Output::JudgeCanary { id, token } => log.canary(id, token),
+                    Output::Send(Request::Report { report, .. }) => add_those_behind(report, log, now.mono),
+                    _ => {}
                 }
             }
         }
@@ -70,7 +73,7 @@ impl Relay {
     }
 
     /// See [`Follower::set_routes`].
-    pub fn set_routes(&mut self, routes: RouteCounts, longest_age: std::time::Duration, leeway: std::time::Duration) {
+    pub fn set_routes(&mut self, routes: RouteCounts, longest_age: Duration, leeway: Duration) {
         self.follower.set_routes(routes, longest_age, leeway);
     }
 
@@ -118,7 +121,8 @@ impl Relay {
     }
 
     /// Takes a report from behind and answers it with this relay's newest head and proven age. The
-    /// outputs, to be performed either way, pass the report on upward.
+    /// outputs, to be performed either way, pass the report on upward: at once, or with all others that
+    /// come until the next report may go, so that one report costs the same however many replicas there are.
     pub fn report(
         &mut self,
         id: ReplicaId,
@@ -132,8 +136,7 @@ impl Relay {
             return (Err(refused), Vec::new());
         }
         let answer = self.answer(now.mono).ok_or(ReportRefused::Unproven);
-        let behind = self.behind(now.mono);
-        (answer, self.step(behind, now))
+        (answer, self.step(Input::HeardBehind, now))
     }
 
     /// What this relay can prove. Halted, it proves nothing: what stopped it may be a revocation.
@@ -152,29 +155,6 @@ impl Relay {
     #[must_use]
     pub fn replicas(&self, now: Monotonic) -> Vec<ReplicaStatus> {
         self.log.as_ref().map(|log| log.replicas(now)).unwrap_or_default()
-    }
-
-    /// The children's reports, newest first and bounded.
-    fn behind(&self, now: Monotonic) -> Input {
-        let mut children = Vec::new();
-        let mut unlisted = 0_u32;
-        let mut bytes = 0;
-        for (id, age, report) in self.log.iter().flat_map(|log| log.reports(now)) {
-            unlisted = unlisted.saturating_add(report.unlisted);
-            let child = ChildReport {
-                name: id.name().to_owned(),
-                instance: id.instance().to_owned(),
-                heard_ms_ago: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
-                report: Report { unlisted: 0, ..report.clone() },
-            };
-            bytes += child.report.to_json().len() + 2 * ReplicaId::MAX_PART;
-            if children.len() < Report::MAX_BEHIND && bytes <= MOST_BEHIND_BYTES {
-                children.push(child);
-            } else {
-                unlisted = unlisted.saturating_add(1);
-            }
-        }
-        Input::Behind { children, unlisted }
     }
 
     fn keep_snapshot(&mut self, bytes: Vec<u8>, point: LogPoint, used_for: Use) {
@@ -218,4 +198,34 @@ impl Relay {
         let introduction = self.introduction.as_ref()?;
         Some((introduction.feed_key.clone(), introduction.head.claimed().log.clone()))
     }
+}
+
+/// Adds the reports of the replicas behind, newest first and bounded; those beyond are counted. The longest
+/// age is that of all of them.
+fn add_those_behind(own: &mut Report, log: &FeedLog, now: Monotonic) {
+    let mut room = MOST_BEHIND_BYTES;
+    for (id, age, report) in log.reports(now) {
+        own.longest_age = own.longest_age.max(report.longest_age);
+        own.unlisted = own.unlisted.saturating_add(report.unlisted);
+        let has_room = room > 0 && own.behind.len() < Report::MAX_BEHIND;
+        if let Some((child, bytes)) = has_room.then(|| listed(id, age, report, room)).flatten() {
+            room -= bytes;
+            own.behind.push(child);
+        } else {
+            room = 0;
+            own.unlisted = own.unlisted.saturating_add(1);
+        }
+    }
+}
+
+/// A replica's report as it is passed up, and the bytes it takes; `None` where they are more than `room`.
+fn listed(id: &ReplicaId, age: Duration, report: &Report, room: usize) -> Option<(ChildReport, usize)> {
+    let child = ChildReport {
+        name: id.name().to_owned(),
+        instance: id.instance().to_owned(),
+        heard_ms_ago: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+        report: Report { unlisted: 0, ..report.clone() },
+    };
+    let bytes = child.report.to_json().len() + 2 * ReplicaId::MAX_PART;
+    (bytes <= room).then_some((child, bytes))
 }

@@ -156,7 +156,7 @@ fn a_canary_follows_the_records_from_before_it_and_waits_for_none_after() {
     assert_eq!(next(&authority, &mut cursor), "frame");
 }
 
-fn report(position: Option<u64>, longest_age: u64) -> Report {
+pub(crate) fn report(position: Option<u64>, longest_age: u64) -> Report {
     Report {
         position: position.map(|seq| Position::new(1, seq)),
         chain: None,

@@ -3,10 +3,12 @@
 use annul_core::feed::MAX_HOPS;
 use annul_core::feed::follower::{Fault, FollowerConfig, Input, Output};
 use annul_core::feed::log::Acknowledged;
-use annul_core::feed::report::{CanaryVerdict, ReplicaState};
+use annul_core::feed::report::{CanaryVerdict, ReplicaState, Report};
 use annul_core::time::UnixMillis;
+use std::time::{Duration, Instant};
 
 use crate::authority::{config, target};
+use crate::log::report;
 use crate::world::{Faults, Parent, World};
 
 const CLEAN: Faults = Faults { lost: 0, repeated: 0, flipped: 0, cut: 0, longest_delay: 5, no_streams: false };
@@ -115,4 +117,39 @@ fn i18_a_relay_serves_no_snapshot_for_ever_that_its_taker_is_past() {
     world.run(30_000);
     world.assert_caught_up();
     assert!(world.view(child).cell(&target(9)).is_some());
+}
+
+/// What is passed up is made when it is passed up. Otherwise this takes minutes, under the lock that everything
+/// else at the relay needs.
+#[test]
+fn i19_a_report_costs_a_relay_the_same_however_many_are_behind_it() {
+    let mut world = World::new(7, 1000, CLEAN);
+    let relay = world.add(config("relay", 1), Parent::Authority, true);
+    world.run(5_000);
+    let began = Instant::now();
+    for instance in 0..5_000 {
+        world.report_behind(relay, &format!("child-{instance}"), report(Some(2), 9));
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    world.run(1_000);
+    let replicas = world.authority.log.replicas(world.moment().mono);
+    let unlisted = replicas.iter().find(|replica| replica.instance == "relay").unwrap().unlisted;
+    assert_eq!((replicas.len() - 1, unlisted), (Report::MAX_BEHIND, 4_500));
+}
+
+#[test]
+fn i1_a_replica_that_a_relay_cannot_list_still_counts_by_its_age() {
+    let mut world = World::new(8, 1000, CLEAN);
+    let relay = world.add(config("relay", 1), Parent::Authority, true);
+    world.run(5_000);
+    world.report_behind(relay, "lenient", report(Some(2), 900));
+    world.run(10);
+    for instance in 0..Report::MAX_BEHIND {
+        world.report_behind(relay, &format!("child-{instance}"), report(Some(2), 9));
+    }
+    world.run(5_000);
+    let replicas = world.authority.log.replicas(world.moment().mono);
+    let relay = replicas.iter().find(|replica| replica.instance == "relay").unwrap();
+    assert_eq!((relay.unlisted, relay.longest_age), (1, 900));
 }

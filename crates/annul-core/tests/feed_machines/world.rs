@@ -8,9 +8,9 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use annul_core::feed::follower::{Follower, FollowerConfig, Input, Output, Request, Source};
-use annul_core::feed::log::{Ask, Changes, FeedLogConfig, StreamCursor, StreamStep};
+use annul_core::feed::log::{Ask, Changes, FeedLogConfig, ReplicaId, StreamCursor, StreamStep};
 use annul_core::feed::relay::Relay;
-use annul_core::feed::report::ReplicaState;
+use annul_core::feed::report::{ReplicaState, Report};
 use annul_core::feed::snapshot::StoredState;
 use annul_core::feed::sse::SseParser;
 use annul_core::position::Position;
@@ -226,6 +226,14 @@ impl World {
         let outputs = self.nodes[node].machine.step(input, now);
         self.perform(node, outputs);
         self.check_node(node);
+    }
+
+    /// A report of a replica that is no node here, to a relay.
+    pub(crate) fn report_behind(&mut self, relay: usize, instance: &str, report: Report) {
+        let (id, now) = (ReplicaId::new("api", instance).unwrap(), self.moment());
+        let (answer, outputs) = self.nodes[relay].machine.relay().report(id, report, now);
+        answer.unwrap();
+        self.perform(relay, outputs);
     }
 
     fn perform(&mut self, node: usize, outputs: Vec<Output>) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::machine::{Flight, Follower, Persist, Place, Stream};
 use super::{Output, Request};
-use crate::feed::report::{ChildReport, Report};
+use crate::feed::report::Report;
 use crate::time::{Moment, Monotonic, UnixSeconds};
 
 /// How much longer than [`Request::timeout`] an answer is waited for before it counts as lost.
@@ -177,29 +177,22 @@ impl Follower {
         (answerable && self.reports.in_air.is_none()).then(|| due.max(self.reports.backoff.not_before()))
     }
 
+    /// The report on itself; a relay adds the replicas behind it.
     fn compose_report(&self, nonce: String, now: Monotonic) -> Report {
-        let behind = &self.reports.behind;
-        let waited = u64::try_from(now.since(behind.as_of).as_millis()).unwrap_or(u64::MAX);
-        let children: Vec<ChildReport> = behind
-            .children
-            .iter()
-            .map(|child| ChildReport { heard_ms_ago: child.heard_ms_ago.saturating_add(waited), ..child.clone() })
-            .collect();
-        let longest_behind = children.iter().map(|child| child.report.longest_age).max().unwrap_or(0);
         Report {
             position: self.position(),
             chain: self.place.map(|place| place.chain),
             state: self.state(now),
             leeway: seconds_up(self.config.leeway),
-            longest_age: seconds_up(self.config.longest_age).max(longest_behind),
+            longest_age: seconds_up(self.config.longest_age),
             audiences: self.config.audiences.iter().take(Report::MAX_AUDIENCES).cloned().collect(),
             routes: self.config.routes,
             interval: seconds_up(self.report_interval()),
             version: self.config.version.clone(),
             nonce,
             canaries: self.reports.canaries.clone(),
-            behind: children,
-            unlisted: behind.unlisted,
+            behind: Vec::new(),
+            unlisted: 0,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::feed::FeedError;
 use crate::feed::frame::VerifiedFrame;
 use crate::feed::head::FeedKey;
 use crate::feed::log::LogPoint;
-use crate::feed::report::{CanaryReport, ChildReport, Introduction, ReplicaState, Report, RouteCounts};
+use crate::feed::report::{CanaryReport, Introduction, ReplicaState, Report, RouteCounts};
 use crate::feed::snapshot::StoredState;
 use crate::position::Position;
 use crate::record::Chain;
@@ -87,7 +87,6 @@ pub(super) struct Reports {
     pub(super) soon: bool,
     pub(super) due: Monotonic,
     pub(super) canaries: Vec<CanaryReport>,
-    pub(super) behind: Behind,
 }
 
 /// A report in the air.
@@ -97,13 +96,6 @@ pub(super) struct Flight {
     pub(super) position: Option<Position>,
     pub(super) canaries: usize,
     pub(super) deadline: Monotonic,
-}
-
-#[derive(Default)]
-pub(super) struct Behind {
-    pub(super) children: Vec<ChildReport>,
-    pub(super) unlisted: u32,
-    pub(super) as_of: Monotonic,
 }
 
 #[derive(Default)]
@@ -276,10 +268,7 @@ impl Follower {
                 }
                 self.reports.soon = true;
             }
-            Input::Behind { children, unlisted } => {
-                self.reports.behind = Behind { children, unlisted, as_of: now.mono };
-                self.reports.soon = true;
-            }
+            Input::HeardBehind => self.reports.soon = true,
             Input::Tick => {}
         }
     }

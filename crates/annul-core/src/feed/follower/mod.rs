@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::feed::FeedError;
 use crate::feed::log::ReplicaId;
-use crate::feed::report::{CanaryVerdict, ChildReport, Report, RouteCounts};
+use crate::feed::report::{CanaryVerdict, Report, RouteCounts};
 use crate::feed::sse::SseEvent;
 use crate::position::Position;
 use crate::record::Chain;
@@ -146,13 +146,8 @@ pub enum Input {
         /// What became of it.
         verdict: CanaryVerdict,
     },
-    /// The replicas behind a relay, as they are to be reported with the next report.
-    Behind {
-        /// The newest reports.
-        children: Vec<ChildReport>,
-        /// How many more there are.
-        unlisted: u32,
-    },
+    /// A replica behind a relay reported: there is something to report upward.
+    HeardBehind,
     /// Time passed.
     Tick,
 }
@@ -208,7 +203,7 @@ impl fmt::Debug for Input {
             Self::Reported { .. } => f.write_str("Reported"),
             Self::TokenAhead(position) => write!(f, "TokenAhead({position})"),
             Self::CanaryJudged { id, verdict } => write!(f, "CanaryJudged({id:?}, {verdict:?})"),
-            Self::Behind { children, unlisted } => write!(f, "Behind({} and {unlisted})", children.len()),
+            Self::HeardBehind => f.write_str("HeardBehind"),
             Self::Tick => f.write_str("Tick"),
         }
     }
