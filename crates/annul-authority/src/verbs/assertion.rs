@@ -3,6 +3,7 @@
 //! That is a foreign issuer whose subjects have names here, or a client that may open sessions and has
 //! registered keys. Each assertion is used once.
 
+use annul_core::settings::ClaimNames;
 use annul_core::time::UnixSeconds;
 use annul_core::token::{Algorithm, Expect, KeySet, TokenError, Typ, UnverifiedToken, VerifiedToken};
 use serde_json::Value;
@@ -38,6 +39,41 @@ pub struct AssertionRequest {
     pub scope: Option<String>,
 }
 
+/// Who is trusted to say who the user is.
+#[derive(Clone, Copy)]
+enum AssertedBy {
+    /// A foreign issuer, whose subjects have these names here.
+    Issuer(SubjectNames),
+    /// A client of ours, which names our own subjects.
+    Client,
+}
+
+impl AssertedBy {
+    const fn names(self) -> SubjectNames {
+        match self {
+            Self::Issuer(names) => names,
+            Self::Client => SubjectNames::Shared,
+        }
+    }
+}
+
+/// An assertion that is good, and on whose word.
+struct Asserted {
+    token: VerifiedToken,
+    by: AssertedBy,
+}
+
+/// Whoever may have signed an assertion, and by what it is verified.
+struct Asserting {
+    by: AssertedBy,
+    keys: KeySet,
+    /// Seconds for which it may be good.
+    longest_life: u64,
+    /// Seconds by which the clock of whoever signed it may be ahead.
+    skew: u64,
+    claim_names: ClaimNames,
+}
+
 impl Authority {
     /// Opens a session of the calling client's for whom an assertion is about, and issues its one
     /// access token; the session ends with it, for the next comes with the next assertion.
@@ -54,18 +90,19 @@ impl Authority {
     ) -> Result<Granted, VerbError> {
         let audience = self.admitted_audience(client, request.audience, &[])?;
         let scope = client.granted_scope(request.scope.as_deref())?;
-        let token = self.asserted(request.assertion.expose()).await?;
-        let is_foreign = self.standing().foreign.contains_key(token.issuer());
-        let (subject, judged, ancestors) = if is_foreign {
-            let judged = self.judge(&token).await?;
-            if let Some(refusal) = judged.refusal {
-                return Err(VerbError::TokenRevoked(refusal));
+        let Asserted { token, by } = self.asserted(request.assertion.expose()).await?;
+        let (judged, ancestors) = match by {
+            AssertedBy::Issuer(_) => {
+                let judged = self.judge(&token).await?;
+                if let Some(refusal) = judged.refusal {
+                    return Err(VerbError::TokenRevoked(refusal));
+                }
+                (Some(judged.position), vec![foreign_ancestor(&token)])
             }
-            (self.subject_here(&token).await?, Some(judged.position), vec![foreign_ancestor(&token)])
-        } else {
-            let sub = token.subject().ok_or(missing("sub"))?;
-            (self.subject_named(SubjectNames::Shared.of(token.issuer(), sub)).await?, None, Vec::new())
+            AssertedBy::Client => (None, Vec::new()),
         };
+        let sub = token.subject().ok_or(missing("sub"))?;
+        let subject = self.subject_named(by.names().of(token.issuer(), sub)).await?;
         // Its one token is all there is of it.
         let new = NewSession {
             life: self.token_life(),
@@ -79,45 +116,53 @@ impl Authority {
     }
 
     /// An assertion whose signature, audience, dates and kind are right.
-    async fn asserted(&self, assertion: &str) -> Result<VerifiedToken, VerbError> {
+    async fn asserted(&self, assertion: &str) -> Result<Asserted, VerbError> {
         let unverified = UnverifiedToken::parse(assertion).map_err(VerbError::Token)?;
         let issuer = unverified.claims().iss().ok_or(missing("iss"))?.to_owned();
         // An access token is no assertion, whoever it was issued for.
         let audience = unverified.claims().aud() == [self.issuer()];
-        let (keys, longest_life, skew) = self.asserting(&issuer, &unverified).await?;
+        let Asserting { by, keys, longest_life, skew, claim_names } = self.asserting(&issuer, &unverified).await?;
         let expect = Expect::foreign(issuer.as_str(), self.issuer())
             .with_typ(Typ::OrUntyped(ASSERTION_TYP.to_owned()))
             .with_algorithms(Algorithm::ALL)
             .with_longest_life(longest_life.min(MAX_LIFE))
             .with_leeway(LEEWAY)
             .with_skew(skew)
+            .with_claim_names(claim_names)
             .requiring_jti();
-        let expect = match self.standing().foreign.get(&issuer) {
-            Some(foreign) => expect.with_claim_names(foreign.config.record.claims.clone()),
-            None => expect,
-        };
         let token = unverified.verify(&keys, &expect, self.clock().seconds()).map_err(VerbError::Token)?;
-        if audience { Ok(token) } else { Err(VerbError::Token(TokenError::AudienceMismatch)) }
+        if audience { Ok(Asserted { token, by }) } else { Err(VerbError::Token(TokenError::AudienceMismatch)) }
     }
 
-    /// The keys of whoever signed an assertion, for how long it may be good, and how far ahead its
-    /// clock may be.
-    async fn asserting(&self, issuer: &str, assertion: &UnverifiedToken<'_>) -> Result<(KeySet, u64, u64), VerbError> {
+    /// Who may have signed an assertion that names this issuer, with all that depends on who it is: read at
+    /// once, for issuers come and go meanwhile.
+    async fn asserting(&self, issuer: &str, assertion: &UnverifiedToken<'_>) -> Result<Asserting, VerbError> {
         let refused = || VerbError::OpensNoSession { issuer: bounds::shown(issuer) };
         if let Some(foreign) = self.standing().foreign.get(issuer) {
-            foreign.config.subjects.ok_or_else(refused)?;
             let record = &foreign.config.record;
             let keys = match self.secrets_of(issuer) {
                 Some(secrets) if assertion.header().alg().is_symmetric() => secrets.clone(),
                 _ => foreign.keys.clone(),
             };
-            return Ok((keys, record.longest_life, record.skew));
+            return Ok(Asserting {
+                by: AssertedBy::Issuer(foreign.config.subjects.ok_or_else(refused)?),
+                keys,
+                longest_life: record.longest_life,
+                skew: record.skew,
+                claim_names: record.claims.clone(),
+            });
         }
         let record = self.clients().find(self.store().as_ref(), issuer).await?.ok_or_else(refused)?;
         let may_issue = record.scopes.iter().any(|scope| scope == ISSUES);
         let has_grant = record.metadata.grant_types.contains(&GrantType::JwtBearer);
         match &record.metadata.jwks {
-            Some(jwks) if may_issue && has_grant => Ok((keys_of(jwks), MAX_LIFE, 0)),
+            Some(jwks) if may_issue && has_grant => Ok(Asserting {
+                by: AssertedBy::Client,
+                keys: keys_of(jwks),
+                longest_life: MAX_LIFE,
+                skew: 0,
+                claim_names: ClaimNames::default(),
+            }),
             _ => Err(refused()),
         }
     }

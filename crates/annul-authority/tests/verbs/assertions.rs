@@ -1,8 +1,12 @@
 //! Assertions as grants: who may make them, and that each counts once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use annul_authority::authority::Caller;
 use annul_authority::model::SubjectNames;
 use annul_authority::secrets::secret::Secret;
+use annul_authority::secrets::signing::{SigningAlgorithm, SigningKey};
 use annul_authority::verbs::assertion::AssertionRequest;
 use annul_authority::verbs::granted::Granted;
 use annul_authority::verbs::issuers::IssuerRequest;
@@ -12,6 +16,9 @@ use serde_json::{Value, json};
 use crate::exchange::{client, said};
 use crate::idp::Idp;
 use crate::world::{FOREIGN, ISSUER, World, code, target};
+
+/// Assertions that are redeemed while their issuer comes and goes: each may meet it at any moment.
+const REMOVED_MEANWHILE: usize = 3000;
 
 async fn trusting(idp: &Idp) -> World {
     let world = World::new().await;
@@ -88,4 +95,36 @@ async fn an_issuer_that_is_only_accepted_asserts_nobody() {
     let world = World::new().await;
     world.authority.add_issuer(&world.caller, idp.request(), None).await.unwrap();
     assert_eq!(code(redeem(&world, &assertion(&idp, &world, "JWT", json!({}))).await), "opens_no_session");
+}
+
+/// While the issuer is removed and added again without a pause, its alice is never taken for ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ca_3_an_issuer_that_is_removed_meanwhile_names_none_of_our_own_subjects() {
+    // Quick to sign with and slow to verify by, so that more happens meanwhile.
+    let idp = Idp { key: SigningKey::generate(SigningAlgorithm::EdDsa).unwrap() };
+    let world = World::new().await;
+    let request = IssuerRequest { subjects: Some(SubjectNames::Apart), ..idp.request() };
+    let (authority, caller, over) = (world.authority.clone(), world.caller.clone(), Arc::new(AtomicBool::new(false)));
+    let is_over = over.clone();
+    let coming_and_going = tokio::spawn(async move {
+        while !is_over.load(Ordering::Relaxed) {
+            authority.add_issuer(&caller, request.clone(), None).await.unwrap();
+            authority.remove_issuer(&caller, FOREIGN).await.unwrap();
+        }
+    });
+    let mut opened = 0;
+    for attempt in 0..REMOVED_MEANWHILE {
+        let one = assertion(&idp, &world, "JWT", json!({ "jti": format!("a{attempt}") }));
+        match redeem(&world, &one).await {
+            Ok(granted) => {
+                assert_eq!(said(&granted.access_token)["sub"], format!("{FOREIGN}|alice"), "attempt {attempt}");
+                assert_eq!(said(&granted.access_token)["origin"], json!([{ "iss": FOREIGN, "sub": "alice" }]));
+                opened += 1;
+            }
+            Err(error) => assert_eq!(error.code(), "opens_no_session", "{error}"),
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    coming_and_going.await.unwrap();
+    assert!(opened > 0, "the issuer was never there");
 }
