@@ -13,7 +13,7 @@ mod groups;
 
 use std::collections::BTreeSet;
 
-use annul_core::algebra::{Cell, Cutoff, Until};
+use annul_core::algebra::{Cell, Cutoff, Reach, Until};
 use annul_core::fold::{Asked, EmittedBy, Horizon, InForce, in_force};
 use annul_core::position::Position;
 use annul_core::record::{Entry, HashedCell, Record, RecordBody};
@@ -21,7 +21,9 @@ use annul_core::settings::Settings;
 use annul_core::target::{Target, TargetHash, TargetKind};
 use annul_core::time::{UnixMillis, UnixSeconds};
 
-use crate::model::{Act, AuditEvent, Groups, Head, LogLine, NewRevocation, SealedSecret, Side, StoredRevocation};
+use crate::model::{
+    Act, AuditEvent, CLAIMS_OF_TOKENS, Groups, Head, LogLine, NewRevocation, SealedSecret, Side, StoredRevocation,
+};
 use crate::store::tables::{IssuerRow, Write};
 use crate::store::{Limits, LogState, Refused, StoreError};
 
@@ -85,7 +87,15 @@ impl<'t> Appender<'t> {
             .ok_or_else(|| Refused::IssuerUnknown { issuer: new.target.issuer_name().to_owned() })?;
         let foreign = issuer.source.is_some();
         let asked = Asked { kind, cutoff: new.cutoff, reach: new.reach, foreign };
-        let admitted = asked.admit(self.commit).map_err(Refused::from)?;
+        let mut admitted = asked.admit(self.commit).map_err(Refused::from)?;
+        if let (false, TargetKind::Claim, [claim, _]) = (foreign, kind, new.target.parts())
+            && CLAIMS_OF_TOKENS.contains(&claim.as_str())
+        {
+            if admitted.reach == Reach::Sessions {
+                return Err(Refused::ReachesNoSession { claim: claim.clone() }.into());
+            }
+            admitted.reach = Reach::Access;
+        }
         let until = wished(self.least_until(asked, &issuer, new), new.until)?;
         if until == Until::Never && admitted.reach.access() && emitted_by == EmittedBy::Request {
             self.make_room_without_until(&hash)?;

@@ -164,7 +164,7 @@ fn refused_row(refused: &Refused) -> Row {
             "leave the cutoff out or ask for `always`";
         Refused::NotAdmitted(NotAdmitted::InTheFuture { .. }) => Invalid,
             "give a time that has passed; `now` revokes everything up to this moment";
-        Refused::NotAdmitted(_) => Invalid, "leave the reach out, or ask for `access` or `both`";
+        Refused::NotAdmitted(_) | Refused::ReachesNoSession { .. } => Invalid, "leave the reach out, or ask for `access` or `both`";
         Refused::KeepNeedsNow => Invalid, "use `keep` with the cutoff `now`";
         Refused::UntilTooEarly { .. } | Refused::UntilNotAllowed => Invalid,
             "leave `until` out: it is computed";

@@ -1,10 +1,13 @@
 //! Groups of subjects: what verifiers hold a watermark of in place of an entry for every user.
 
+use std::iter::once;
 use std::num::NonZeroU32;
 
-use annul_core::target::TargetHash;
+use annul_core::target::{HashKey, Target, TargetHash, TargetKind};
 use annul_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
+
+use super::Session;
 
 /// The claim in which a token carries the group of its subject.
 pub const GROUP_CLAIM: &str = "grp";
@@ -44,6 +47,23 @@ impl Groups {
     #[must_use]
     pub fn need_claim(&self, now: UnixMillis) -> bool {
         self.until.is_none_or(|until| now < until)
+    }
+
+    /// The groups that a session's tokens name, its subject's first. What ends an ancestor's session stays
+    /// at the authority like what ends the session itself, so verifiers have to ask about the groups of
+    /// both users.
+    #[must_use]
+    pub fn of_session(&self, session: &Session, issuer: &str, key: &HashKey) -> Vec<u64> {
+        let others = session.ancestors.iter().filter(|ancestor| ancestor.issuer == issuer && ancestor.sid.is_some());
+        let users = once(&session.subject).chain(others.filter_map(|ancestor| ancestor.sub.as_ref()));
+        let mut found = Vec::new();
+        for subject in users.filter_map(|user| Target::one(issuer, TargetKind::Subject, user).ok()) {
+            let group = self.of(&subject.hash(key));
+            if !found.contains(&group) {
+                found.push(group);
+            }
+        }
+        found
     }
 
     /// The group of a subject, given as its target's hash. Keyed as that hash is, it cannot be chosen.

@@ -36,7 +36,9 @@ pub use self::schedule::{Schedule, Step, StepState};
 pub use self::session::{
     Ancestor, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus, TokenFormat,
 };
-pub use self::subject::{Chosen, MAX_VERSION, SubjectChange, SubjectPart, SubjectState};
+pub use self::subject::{
+    CLAIMS_OF_TOKENS, Chosen, MAX_VERSION, RECORD_CLAIM, SubjectChange, SubjectPart, SubjectState, VERSION_CLAIM,
+};
 pub use self::trust::{IssuerConfig, KeyChange, KeyRecord, KeySource, KeyState, SealedSecret, SubjectNames};
 
 /// A built-in account.

@@ -13,10 +13,19 @@ use annul_core::position::Position;
 use annul_core::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
-use super::Claims;
+use super::{Claims, GROUP_CLAIM};
 
 /// The greatest version: the largest integer that every JSON reader holds exactly (RFC 8259 §6).
 pub const MAX_VERSION: u64 = (1 << 53) - 1;
+
+/// The claim in which a token carries its subject's version.
+pub const VERSION_CLAIM: &str = "ver";
+/// The claim in which a token carries when its subject's record last changed.
+pub const RECORD_CLAIM: &str = "updated_at";
+
+/// Claims that each token gets at its issue and that no session has: they change under it, so an entry on
+/// one of their values reaches access only. A session that it ended would come back with the next value.
+pub const CLAIMS_OF_TOKENS: [&str; 3] = [VERSION_CLAIM, RECORD_CLAIM, GROUP_CLAIM];
 
 /// What the authority holds about a subject apart from its sessions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,8 +59,8 @@ impl SubjectState {
     /// only once there is one.
     #[must_use]
     pub fn token_claims(&self) -> Claims {
-        let version = self.version.map(|version| ("ver".to_owned(), version.into()));
-        let updated = self.updated_at.map(|updated| ("updated_at".to_owned(), updated.0.into()));
+        let version = self.version.map(|version| (VERSION_CLAIM.to_owned(), version.into()));
+        let updated = self.updated_at.map(|updated| (RECORD_CLAIM.to_owned(), updated.0.into()));
         version.into_iter().chain(updated).collect()
     }
 

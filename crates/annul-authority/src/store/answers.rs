@@ -84,6 +84,15 @@ pub struct LogState {
     pub subject_secret: Option<SealedSecret>,
 }
 
+impl LogState {
+    /// The groups that a session's tokens name; none while there are no groups.
+    #[must_use]
+    pub fn groups_of(&self, session: &Session) -> Vec<u64> {
+        let groups = self.groups.map(|groups| groups.of_session(session, &self.settings.issuer, &self.hash_key));
+        groups.unwrap_or_default()
+    }
+}
+
 /// What a commit left behind, for those who keep something of the store in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {

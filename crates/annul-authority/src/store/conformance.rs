@@ -189,6 +189,8 @@ macro_rules! store_conformance {
             claims_are_set_in_each_of_many_sessions
             a_count_passes_over_what_is_over
             a_claim_reaches_sessions_by_when_their_claims_were_set
+            a_claim_that_tokens_get_at_their_issue_reaches_access_only
+            a_session_leaves_room_for_what_its_tokens_get
             a_subjects_claims_are_those_of_its_next_session
             a_blocked_subject_opens_no_session_and_unblocking_revives_nothing
             a_foreign_block_ends_in_a_now_and_a_lift

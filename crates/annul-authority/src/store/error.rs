@@ -117,6 +117,12 @@ pub enum Refused {
     /// The revocation cannot be asked for.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),
+    /// The claim is one that tokens get at their issue.
+    #[error("no session has the claim {claim}: the reach must be access or both")]
+    ReachesNoSession {
+        /// The claim.
+        claim: String,
+    },
     /// The session has ended; only `always` still makes sense on it.
     #[error("the session has ended; its revocation takes only the cutoff always")]
     SessionEnded,
@@ -262,7 +268,9 @@ impl Refused {
             Self::NotBlocked => "not_blocked",
             Self::NotIssued(why) => why.code(),
             Self::NotAdmitted(NotAdmitted::InTheFuture { .. }) => "cutoff_in_the_future",
-            Self::NotAdmitted(NotAdmitted::ReachesNoSession { .. }) => "reach_not_allowed",
+            Self::NotAdmitted(NotAdmitted::ReachesNoSession { .. }) | Self::ReachesNoSession { .. } => {
+                "reach_not_allowed"
+            }
             Self::NotAdmitted(_) => "cutoff_not_allowed",
             Self::SessionEnded => "session_ended",
             Self::KeepNeedsNow => "keep_needs_now",

@@ -3,11 +3,9 @@
 //! The one place that knows what stands in a token. Whoever mints has judged before, in the same
 //! snapshot that the token's position comes from.
 
-use std::iter::once;
-
 use annul_core::position::Position;
 use annul_core::settings::Settings;
-use annul_core::target::{HashKey, Target, TargetKind};
+use annul_core::target::HashKey;
 use annul_core::time::UnixSeconds;
 use annul_core::token::{self, Facts};
 use serde_json::{Map, Value, json};
@@ -69,7 +67,7 @@ impl<'a> Grant<'a> {
             session: Some(session),
             proof: session.confirmation.as_ref(),
             state: subject.token_claims(),
-            groups: groups(session, log),
+            groups: log.groups_of(session),
         }
     }
 
@@ -179,23 +177,6 @@ pub(crate) fn key_name<'k>(session: &Session, kid: &'k str) -> &'k str {
         TokenFormat::Jwt => kid,
         TokenFormat::Reference => REFERENCE_KEY,
     }
-}
-
-/// What ends an ancestor's session stays at the authority like what ends the session itself, so verifiers
-/// have to ask about the groups of both users.
-fn groups(session: &Session, log: &LogState) -> Vec<u64> {
-    let Some(groups) = log.groups else { return Vec::new() };
-    let issuer = &log.settings.issuer;
-    let others = session.ancestors.iter().filter(|ancestor| ancestor.issuer == *issuer && ancestor.sid.is_some());
-    let users = once(&session.subject).chain(others.filter_map(|ancestor| ancestor.sub.as_ref()));
-    let mut found = Vec::new();
-    for subject in users.filter_map(|user| Target::one(issuer, TargetKind::Subject, user).ok()) {
-        let group = groups.of(&subject.hash(&log.hash_key));
-        if !found.contains(&group) {
-            found.push(group);
-        }
-    }
-    found
 }
 
 fn origin(ancestor: &Ancestor) -> Value {

@@ -295,6 +295,25 @@ pub async fn a_claim_reaches_sessions_by_when_their_claims_were_set(bench: Bench
     assert_revoked(bench.status("s1").await);
 }
 
+/// A version changes under its sessions, so nothing on one is acknowledged that would not hold for them.
+pub async fn a_claim_that_tokens_get_at_their_issue_reaches_access_only(bench: Bench) {
+    let bench = bench.with_log().await;
+    bench.open("s1", "alice").await;
+    for claim in ["ver", "updated_at", "grp"] {
+        let text = format!("claim:{claim}=3");
+        let head = bench.log().await.head;
+        let sessions = bench.try_revoke(&text, Cutoff::Now, Reach::Sessions).await;
+        assert_eq!(refused(sessions), Refused::ReachesNoSession { claim: claim.to_owned() });
+        assert_eq!(bench.log().await.head, head, "nothing was acknowledged");
+        for cutoff in [Cutoff::Now, Cutoff::Before(bench.now())] {
+            let out = bench.revoke(&text, cutoff, Reach::Both).await;
+            assert_eq!((out.revocations[0].reach, out.sessions.ended), (Reach::Access, 0), "it says what it does");
+        }
+    }
+    bench.revoke("claim:roles=reader", Cutoff::Now, Reach::Both).await;
+    assert_revoked(bench.status("s1").await);
+}
+
 /// What was set for a subject holds for its later sessions, below what a login itself brings.
 pub async fn a_subjects_claims_are_those_of_its_next_session(bench: Bench) {
     let bench = bench.with_log().await;

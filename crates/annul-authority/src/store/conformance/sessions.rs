@@ -1,6 +1,9 @@
 //! Claims about opening, reading and ending sessions.
 
+use std::num::NonZeroU32;
+
 use annul_core::algebra::{Cutoff, Reach};
+use annul_core::settings::MAX_TARGETS;
 use annul_core::target::TargetKind;
 
 use super::log::audit;
@@ -90,6 +93,29 @@ pub async fn a_session_is_bounded_in_life_login_and_targets(bench: Bench) {
     assert_eq!(refused(opened(deep).await), Refused::TooManyAncestors);
     let edge = NewSession { life: longest, auth_time: bench.now().minus(longest), ..bench.login("s", "a") };
     opened(edge).await.unwrap();
+}
+
+/// What tokens get besides their session's claims is left room for, so that none is refused for it later.
+pub async fn a_session_leaves_room_for_what_its_tokens_get(bench: Bench) {
+    let bench = bench.with_log().await;
+    bench.store.set_groups(act(), NonZeroU32::new(8)).await.unwrap();
+    let read = bench.log().await.settings;
+    let claims = [read.claims.clone(), vec!["ver".to_owned(), "updated_at".to_owned()]].concat();
+    let more = Settings { revision: read.revision + 1, claims, ..read };
+    bench.store.publish_settings(act(), more.clone()).await.unwrap();
+    // A session of `login` has these besides its roles: session, device, subject, client, subject_client, issuer.
+    let others = 6;
+    let of_its_tokens = ["token", "key", "ver", "updated_at", "grp"].len();
+    let room = MAX_TARGETS - others - of_its_tokens;
+    let with_roles = |sid: &str, count: usize| {
+        let names: Vec<String> = (0..count).map(|role| format!("r{role}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        NewSession { claims: roles(&names), ..bench.login(sid, "alice") }
+    };
+    let full = bench.store.open_session(act(), with_roles("full", room)).await.unwrap().session;
+    assert_eq!(full.targets(&more).len(), others + room);
+    let over = refused(bench.store.open_session(act(), with_roles("over", room + 1)).await);
+    assert_eq!(over, Refused::TooManyTargets { count: MAX_TARGETS + 1 });
 }
 
 /// Ending is final, and asking again answers with the entry that did it.

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::log::Appender;
 use crate::model::{
-    Act, Ended, MAX_ANCESTORS, NewFamily, NewRevocation, NewSession, Session, SessionStatus, Side, SubjectState,
+    Act, Ended, GROUP_CLAIM, MAX_ANCESTORS, NewFamily, NewRevocation, NewSession, RECORD_CLAIM, Session, SessionStatus,
+    Side, SubjectState, VERSION_CLAIM,
 };
 use crate::store::tables::Write;
 use crate::store::{
@@ -183,9 +184,13 @@ pub(super) fn put_session((tables, log): (&mut dyn Write, &LogState), session: &
     tables.put_session(session, &targets)
 }
 
-/// Refuses a session whose tokens would have more targets than a token may.
+/// Refuses a session whose tokens would have more targets than a token may, also once its subject has a
+/// version or a record.
 pub(super) fn few_enough_targets(log: &LogState, session: &Session) -> Result<()> {
-    let count = session.targets(&log.settings).len() + TARGETS_OF_A_TOKEN;
+    let is_target = |claim: &&str| log.settings.claims.iter().any(|name| name == *claim);
+    let of_state = [VERSION_CLAIM, RECORD_CLAIM].iter().filter(|claim| is_target(claim)).count();
+    let groups = if is_target(&GROUP_CLAIM) { log.groups_of(session).len() } else { 0 };
+    let count = session.targets(&log.settings).len() + TARGETS_OF_A_TOKEN + of_state + groups;
     if count > MAX_TARGETS {
         return Err(Refused::TooManyTargets { count }.into());
     }
