@@ -207,12 +207,26 @@ pub struct Appended {
     /// What became of the session to be kept.
     #[serde(default)]
     pub kept: Option<Kept>,
+    /// The signing keys, where they were what was changed.
+    #[serde(default)]
+    pub keys: Option<SigningKeys>,
     /// The revocations at these positions, as they stand; a record of another kind has none.
     #[serde(skip)]
     pub revocations: Vec<StoredRevocation>,
     /// Whether this is the answer to an earlier attempt with the same idempotency key.
     #[serde(skip)]
     pub repeated: bool,
+}
+
+/// Our signing keys as a change of them left them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeys {
+    /// The `kid` of the key that signs.
+    pub active: Option<String>,
+    /// The `kid` of the newest key in reserve.
+    pub reserve: Option<String>,
+    /// Whether the change let a reserve sign.
+    pub promoted: bool,
 }
 
 /// How many sessions something ends.

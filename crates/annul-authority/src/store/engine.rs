@@ -297,6 +297,10 @@ impl<E: Engine> Store for E {
         self.read(move |snapshot| verbs::answered(snapshot, &act))
     }
 
+    fn answered_schedule(&self, act: Act) -> Answer<'_, Option<Schedule>> {
+        self.read(move |snapshot| verbs::answered_schedule(snapshot, &act))
+    }
+
     fn remove_account(&self, act: Act, username: &str) -> Answer<'_, Appended> {
         let username = username.to_owned();
         self.write(move |txn| verbs::remove_account(txn, &act, &username))

@@ -48,7 +48,7 @@ pub use self::answers::{
     Appended, AuditFilter, Cells, Committed, DueStep, ExposedSession, Exposure, ExposureFilter, FeedSnapshot, Genesis,
     IssuingSnapshot, JudgingSnapshot, Kept, KillKey, Limits, Lines, LogState, MAX_COUNTED, MAX_ENTRIES, MAX_EXAMINED,
     MAX_PAGE, MAX_SCHEDULES, MAX_SLICES, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SLICE_SECONDS,
-    SchedulePlan, SessionCount, SessionView,
+    SchedulePlan, SessionCount, SessionView, SigningKeys,
 };
 pub use self::credentials::{CredentialChange, DeviceTimes, Holder, LogIn, LookupIdChange, LookupIdChanged};
 pub use self::error::{OpenError, Refused, StoreError};
@@ -259,7 +259,8 @@ pub trait Store: Send + Sync {
     /// All signing keys, killed ones too, oldest first.
     fn keys(&self) -> Answer<'_, Vec<KeyRecord>>;
 
-    /// Changes the signing keys in order and publishes our issuer with the keys that result.
+    /// Changes the signing keys in order and publishes our issuer with the keys that result, which the
+    /// answer names, that of a repetition as they were then.
     fn change_keys(&self, act: Act, changes: Vec<KeyChange>) -> Answer<'_, Appended>;
 
     /// Kills a key, for good: `key always`, its private half erased, our issuer published without
@@ -322,6 +323,10 @@ pub trait Store: Send + Sync {
 
     /// What an earlier attempt with the act's idempotency key appended, if there was one.
     fn answered(&self, act: Act) -> Answer<'_, Option<Appended>>;
+
+    /// The schedule that an earlier attempt with the act's idempotency key made, if there was one, as
+    /// it stands now.
+    fn answered_schedule(&self, act: Act) -> Answer<'_, Option<Schedule>>;
 
     /// Removes an account and revokes all that its subject holds: `subject now`. What was set for the
     /// subject goes with it, but for what forbids it something.

@@ -21,7 +21,7 @@ use crate::error::{Thing, VerbError};
 use crate::model::{Act, KeyChange, KeyRecord, KeyState, NewRevocation};
 use crate::secrets::signing::{SigningAlgorithm, SigningKey};
 use crate::standing::{Foreign, sealed_key_record};
-use crate::store::{KillKey, Refused, RevocationFilter, StoreError};
+use crate::store::{Appended, KillKey, Refused, RevocationFilter, StoreError};
 use crate::verbs::bounds;
 use crate::verbs::revocations::{Revoked, Wait};
 
@@ -135,7 +135,8 @@ impl Authority {
     /// Lets the reserve sign, retires the key that signed until now, and publishes a new reserve.
     ///
     /// `applied_by_all` is the greatest position that every counted verifier has applied: a reserve
-    /// they all have may sign before its lead is over. Whoever has only the JWKS is not counted.
+    /// they all have may sign before its lead is over. Whoever has only the JWKS is not counted. A repetition is
+    /// answered with the keys as the first attempt left them.
     pub async fn rotate_key(
         &self,
         caller: &Caller,
@@ -147,27 +148,42 @@ impl Authority {
         let made = self.new_key(request.algorithm).await?;
 
         let _keys_change = self.signing_lock().write().await;
+        let appended = match self.answered(&act).await? {
+            // The reserve that is judged below is the one that it made.
+            Some(earlier) => earlier,
+            None => self.rotate_to(act, &made, applied_by_all).await?,
+        };
+        let (keys, position) = (appended.keys.ok_or(VerbError::KeysChanging)?, appended.head);
+        Ok(Rotated {
+            active: keys.active.ok_or(VerbError::KeysChanging)?,
+            reserve: keys.reserve.ok_or(VerbError::KeysChanging)?,
+            promoted: keys.promoted,
+            position,
+        })
+    }
+
+    /// Promotes the reserve, where it is of the algorithm of the key that was made, and puts that one in
+    /// its place. To be called with the keys locked.
+    async fn rotate_to(
+        &self,
+        act: Act,
+        made: &SigningKey,
+        applied_by_all: Option<Position>,
+    ) -> Result<Appended, VerbError> {
         let records = self.store().keys().await?;
         let reserve = in_state(&records, KeyState::Reserve)?;
-        let promoted = reserve.algorithm == made.algorithm().name();
         let mut changes = Vec::new();
-        if promoted {
+        if reserve.algorithm == made.algorithm().name() {
             self.check_lead(reserve, applied_by_all)?;
             // Older reserves of another algorithm are passed over: promoted and retired in one go,
             // without having signed anything.
             let reserves = records.iter().filter(|record| record.state == KeyState::Reserve);
             changes.extend(reserves.map(|record| KeyChange::Activate { kid: record.kid.clone() }));
         }
-        changes.push(KeyChange::Add(self.reserve_record(&made, &records)?));
+        changes.push(KeyChange::Add(self.reserve_record(made, &records)?));
         let appended = self.store().change_keys(act, changes).await?;
         self.reload().await?;
-        let records = self.store().keys().await?;
-        Ok(Rotated {
-            active: in_state(&records, KeyState::Active)?.kid.clone(),
-            reserve: in_state(&records, KeyState::Reserve)?.kid.clone(),
-            promoted,
-            position: appended.head,
-        })
+        Ok(appended)
     }
 
     /// Kills a key of ours, or of an accepted issuer, for good: nothing it signed counts any more,
@@ -176,6 +192,10 @@ impl Authority {
     /// killed it.
     pub async fn kill_key(&self, caller: &Caller, kid: &str, request: KillRequest) -> Result<Revoked, VerbError> {
         bounds::reason(request.reason.as_deref())?;
+        let act = caller.act("key.kill", request.reason.clone());
+        if let Some(earlier) = self.answered(&act).await? {
+            return Ok(self.revoked(earlier));
+        }
         let key = self.find_key(kid)?;
         let also = request.end_sessions.then(|| NewRevocation {
             target: Target::issuer(key.issuer_name()),
@@ -185,7 +205,6 @@ impl Authority {
             until: None,
             reason: request.reason.clone(),
         });
-        let act = caller.act("key.kill", request.reason.clone());
         self.kill(act, key, request.reason, also.into_iter().collect()).await
     }
 

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod assertion;
+pub(crate) mod attempts;
 pub mod audit;
 pub mod bounds;
 pub mod browser_logout;

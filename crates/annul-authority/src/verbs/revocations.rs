@@ -307,9 +307,13 @@ impl Authority {
     /// Revokes, or says what revoking would do: the same transaction, undone.
     ///
     /// All targets are revoked or none is. Naming a `key` kills it, with all that follows; naming
-    /// one of our sessions with `always` ends it. With `at` or `over` it is kept for later.
+    /// one of our sessions with `always` ends it. With `at` or `over` it is kept for later. A repetition
+    /// is answered as the first attempt was, also when its time or its token has expired since.
     pub async fn revoke(&self, caller: &Caller, request: RevokeRequest) -> Result<RevokeOutcome, VerbError> {
         bounds::reason(request.reason.as_deref())?;
+        if let Some(earlier) = self.revoked_before(caller, &request).await? {
+            return Ok(earlier);
+        }
         let revocations = self.asked(&request).await?;
         if request.at.is_some() || request.over.is_some() {
             return self.revoke_later(caller, &request, revocations).await;

@@ -222,7 +222,7 @@ impl Authority {
         Ok(RevokeOutcome::Scheduled(self.schedule_item(schedule)))
     }
 
-    fn schedule_item(&self, schedule: Schedule) -> ScheduleItem {
+    pub(crate) fn schedule_item(&self, schedule: Schedule) -> ScheduleItem {
         let mut targets: Vec<String> = Vec::new();
         for new in schedule.steps.iter().take(1).flat_map(|step| &step.revocations) {
             targets.push(new.target.text(self.issuer()));

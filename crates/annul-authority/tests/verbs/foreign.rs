@@ -154,6 +154,21 @@ async fn a_killed_foreign_key_stays_dead_however_often_it_is_published() {
 }
 
 #[tokio::test]
+async fn a_kill_is_answered_again_when_its_issuer_is_gone() {
+    let idp = Idp::new();
+    let world = World::new().await;
+    world.authority.add_issuer(&world.caller, idp.request(), None).await.unwrap();
+    let caller = world.caller.clone().with_idempotency("attempt-1", [1; 32]);
+    let kill = || world.authority.kill_key(&caller, idp.key.kid(), KillRequest::default());
+    let first = kill().await.unwrap();
+    world.authority.remove_issuer(&world.caller, FOREIGN).await.unwrap();
+    let again = kill().await.unwrap();
+    assert_eq!((again.position, again.repeated), (first.position, true));
+    let unasked = world.authority.kill_key(&world.caller, idp.key.kid(), KillRequest::default()).await;
+    assert_eq!(code(unasked), "key_unknown");
+}
+
+#[tokio::test]
 async fn keys_are_given_or_fetched_and_weak_ones_are_refused_by_name() {
     let idp = Idp::new();
     let world = World::new().await;

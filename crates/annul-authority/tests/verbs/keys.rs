@@ -97,6 +97,30 @@ async fn a_rotation_that_names_no_algorithm_keeps_to_the_one_last_asked_for() {
 }
 
 #[tokio::test]
+async fn a_repeated_rotation_is_answered_with_what_the_first_one_did() {
+    let world = World::new().await;
+    let rotate = async |key: &str, algorithm: Option<SigningAlgorithm>| {
+        let caller = world.caller.clone().with_idempotency(key, [1; 32]);
+        let rotated = world.authority.rotate_key(&caller, RotateRequest { algorithm, reason: None }, None).await;
+        serde_json::to_value(rotated.unwrap()).unwrap()
+    };
+    let switched = rotate("switch", Some(SigningAlgorithm::EdDsa)).await;
+    assert_eq!(switched["promoted"], false);
+    assert_eq!(rotate("switch", Some(SigningAlgorithm::EdDsa)).await, switched, "its own reserve is not judged");
+    world.advance(601);
+    assert_eq!(rotate("switch", Some(SigningAlgorithm::EdDsa)).await, switched, "nor promoted");
+    assert_eq!(in_state(&world, "active").await, [switched["active"].as_str().unwrap()]);
+
+    let promoted = rotate("promote", Some(SigningAlgorithm::EdDsa)).await;
+    assert_eq!((&promoted["promoted"], &promoted["active"]), (&true.into(), &switched["reserve"]));
+    world.advance(601);
+    rotate("once more", Some(SigningAlgorithm::EdDsa)).await;
+    let head = world.head().await;
+    assert_eq!(rotate("promote", Some(SigningAlgorithm::EdDsa)).await, promoted, "as the keys were then");
+    assert_eq!(world.head().await, head);
+}
+
+#[tokio::test]
 async fn a_killed_key_is_dead_at_once_and_its_successor_signs() {
     let mut world = World::new().await;
     let old = world.open("alice", "phone").await;

@@ -1,6 +1,6 @@
 //! Revocations for later: at a time, spread over minutes, cancelled, lifted.
 
-use annul_authority::verbs::revocations::{CutoffText, LiftRequest, RevokeRequest};
+use annul_authority::verbs::revocations::{CutoffText, LiftRequest, RevokeOutcome, RevokeRequest};
 use annul_authority::verbs::schedules::ScheduleState;
 use annul_authority::verbs::sessions::{OpenSession, TokenAnswer};
 use annul_core::algebra::Reach;
@@ -48,6 +48,32 @@ async fn a_scheduled_now_is_the_moment_it_is_done() {
     let lift = LiftRequest { positions: done.steps[0].positions.clone(), ..LiftRequest::default() };
     world.authority.lift(&world.caller, lift).await.unwrap();
     world.assert_active(&early.access_token, "its entry was lifted like any other").await;
+}
+
+#[tokio::test]
+async fn a_repetition_after_its_time_is_answered_with_the_schedule_that_was_made() {
+    let world = World::new().await;
+    world.open("alice", "phone").await;
+    let caller = world.caller.clone().with_idempotency("attempt-1", [1; 32]);
+    let due = world.now() + 2;
+    let ask = async |request: RevokeRequest| match world.authority.revoke(&caller, request).await.unwrap() {
+        RevokeOutcome::Scheduled(schedule) => schedule,
+        other => panic!("not kept for later: {other:?}"),
+    };
+    let first = ask(at("subject:alice", due)).await;
+    world.advance(3);
+    let again = ask(at("subject:alice", due)).await;
+    assert_eq!((&again.schedule, again.state), (&first.schedule, ScheduleState::Waiting));
+    world.authority.run_due().await.unwrap();
+    let done = ask(at("subject:alice", due)).await;
+    assert_eq!((&done.schedule, done.state, done.sessions), (&first.schedule, ScheduleState::Done, 1));
+    assert_eq!(world.authority.schedules().await.unwrap().schedules.len(), 1);
+
+    let late = world.authority.revoke(&world.caller, at("subject:alice", due)).await;
+    assert_eq!(code(late), "request_invalid", "whoever did not ask before is told that it has passed");
+    let other = caller.clone().with_idempotency("attempt-1", [2; 32]);
+    let other = world.authority.revoke(&other, at("subject:bob", due + 60)).await;
+    assert_eq!(code(other), "idempotency_conflict");
 }
 
 #[tokio::test]

@@ -356,6 +356,25 @@ async fn the_same_attempt_twice_is_one_revocation() {
     world.assert_active(&reopened.access_token, "bob was not touched").await;
 }
 
+#[tokio::test]
+async fn a_token_that_was_revoked_and_has_expired_is_answered_as_it_was_revoked() {
+    let world = World::new().await;
+    let old = world.open("alice", "phone").await;
+    let request = || RevokeRequest { token: Some(old.access_token.clone()), ..RevokeRequest::default() };
+    let caller = world.caller.clone().with_idempotency("attempt-1", [1; 32]);
+    let ask = async || match world.authority.revoke(&caller, request()).await.unwrap() {
+        annul_authority::verbs::revocations::RevokeOutcome::Done(revoked) => revoked,
+        other => panic!("not done: {other:?}"),
+    };
+    let first = ask().await;
+    world.advance(3600);
+    assert_eq!(code(world.try_revoke(request()).await), "token_expired", "nobody has asked for this one before");
+    let again = ask().await;
+    assert_eq!((first.repeated, again.repeated), (false, true));
+    assert_eq!((again.position, again.acknowledged_at), (first.position, first.acknowledged_at));
+    assert_eq!(world.head().await, first.position);
+}
+
 /// I9: whatever is issued while a revocation is under way is either dead on arrival or newer than it.
 #[tokio::test(flavor = "multi_thread")]
 async fn i9_no_token_outruns_a_revocation() {

@@ -7,7 +7,7 @@ use annul_core::settings::IssuerRecord;
 use super::log::all_lines;
 use super::*;
 use crate::model::{Account, AuthMethod, IdempotencyKey, KeyChange, SubjectChange, SubjectPart, SubjectState};
-use crate::store::KillKey;
+use crate::store::{KillKey, SigningKeys};
 
 /// Nothing of a killed key can sign or be published again.
 pub async fn a_killed_key_is_erased_and_unpublished(bench: Bench) {
@@ -46,16 +46,23 @@ pub async fn keys_move_one_way(bench: Bench) {
     assert!(bench.store.keys().await.unwrap().iter().all(|key| key.published == Some(START)));
     let activate = |kid: &str| vec![KeyChange::Activate { kid: kid.to_owned() }];
     bench.pass(1);
-    bench.store.change_keys(act(), activate("k2")).await.unwrap();
+    let attempt = IdempotencyKey { client: "tester".to_owned(), key: "k".to_owned(), request: [1; 32] };
+    let once = Act { idempotency: Some(attempt), ..act() };
+    let promoted = bench.store.change_keys(once.clone(), activate("k2")).await.unwrap().keys;
+    assert_eq!(promoted, Some(SigningKeys { active: Some("k2".to_owned()), reserve: None, promoted: true }));
     assert_eq!(states(&bench).await, [("k1", KeyState::Retired), ("k2", KeyState::Active)].map(owned));
     assert_eq!(last_issuer(&bench).await.keys.len(), 2, "a retired key still verifies");
     assert_eq!(refused(bench.store.change_keys(act(), activate("k1")).await).code(), "key_state");
     assert_eq!(refused(bench.store.change_keys(act(), activate("k9")).await).code(), "key_unknown");
     let forget = || bench.store.change_keys(act(), vec![KeyChange::Forget { kid: "k1".to_owned() }]);
     assert_eq!(refused(forget().await).code(), "key_state");
+    let added = bench.store.change_keys(act(), vec![KeyChange::Add(key("k3", KeyState::Reserve))]).await.unwrap().keys;
+    let k3 = Some("k3".to_owned());
+    assert_eq!(added, Some(SigningKeys { active: Some("k2".to_owned()), reserve: k3, promoted: false }));
+    assert_eq!(bench.store.answered(once).await.unwrap().unwrap().keys, promoted, "as they were then");
     bench.pass(LIFE + 2 * MARGIN);
     forget().await.unwrap();
-    assert_eq!(last_issuer(&bench).await.keys, [json!({"kty": "EC", "kid": "k2"})]);
+    assert_eq!(last_issuer(&bench).await.keys, [json!({"kty": "EC", "kid": "k2"}), json!({"kty": "EC", "kid": "k3"})]);
 }
 
 /// What verifiers are told of foreign issuers.

@@ -31,8 +31,11 @@ pub async fn a_scheduled_step_is_done_once_and_not_before_its_time(bench: Bench)
     let due = bench.now().plus(60);
     let before = bench.log().await.head;
     let kept = bench.store.schedule(act.clone(), at("a", &["subject:alice"], due)).await.unwrap();
-    let again = bench.store.schedule(act, at("b", &["subject:alice"], due)).await.unwrap();
+    let again = bench.store.schedule(act.clone(), at("b", &["subject:alice"], due)).await.unwrap();
     assert_eq!(again, kept, "the same attempt is one schedule");
+    assert_eq!(bench.store.answered_schedule(act.clone()).await.unwrap().as_ref(), Some(&kept));
+    assert_eq!(refused(bench.store.answered(act.clone()).await), Refused::IdempotencyConflict, "it appended nothing");
+    assert_eq!(bench.store.answered_schedule(super::act()).await.unwrap(), None, "an act without a key has no other");
     assert_eq!(bench.log().await.head, before, "nothing is appended before its time");
 
     bench.pass(59);
@@ -50,6 +53,7 @@ pub async fn a_scheduled_step_is_done_once_and_not_before_its_time(bench: Bench)
     assert_eq!((bench.log().await.head, bench.store.next_due().await.unwrap()), (head, None));
     assert_revoked(bench.status("s1").await);
     assert_eq!(bench.status("s3").await, SessionStatus::Live);
+    assert_eq!(bench.store.answered_schedule(act).await.unwrap().as_ref(), Some(&ran), "as it stands now");
     assert_eq!(bench.store.schedule_named("a").await.unwrap(), Some(ran));
 }
 

@@ -15,14 +15,15 @@ use super::{Result, Snapshot, Txn, once};
 use crate::log::Appender;
 use crate::model::{Act, IssuerConfig, KeyChange, KeyRecord, KeyState, NewRevocation};
 use crate::store::tables::IssuerRow;
-use crate::store::{Appended, KillKey, MAX_PAGE, Refused, Revoke, SessionCount};
+use crate::store::{Appended, KillKey, MAX_PAGE, Refused, Revoke, SessionCount, SigningKeys};
 
 pub(crate) fn change_keys(txn: &mut Txn<'_>, act: &Act, changes: &[KeyChange]) -> Result<Appended> {
     once(txn, act, |txn| {
         let mut log = txn.appender(act)?;
         apply(&mut log, changes)?;
         let at = publish_own(&mut log)?;
-        Ok(done(&log, vec![at], SessionCount::default()))
+        let keys = Some(signing_keys(&log.tables.keys()?, changes));
+        Ok(Appended { keys, ..done(&log, vec![at], SessionCount::default()) })
     })
 }
 
@@ -171,6 +172,16 @@ fn apply(log: &mut Appender<'_>, changes: &[KeyChange]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn signing_keys(keys: &[KeyRecord], changes: &[KeyChange]) -> SigningKeys {
+    // The newest is the last: a reserve that was replaced stays beside it until the next rotation.
+    let newest = |state| keys.iter().rev().find(|key| key.state == state).map(|key| key.kid.clone());
+    SigningKeys {
+        active: newest(KeyState::Active),
+        reserve: newest(KeyState::Reserve),
+        promoted: changes.iter().any(|change| matches!(change, KeyChange::Activate { .. })),
+    }
 }
 
 fn add(log: &mut Appender<'_>, key: &KeyRecord) -> Result<()> {

@@ -32,7 +32,9 @@ pub(crate) use self::names::{add_account, add_client, change_client, note, remov
 pub(crate) use self::once::use_once;
 pub(crate) use self::refresh::{end_graces, redeem};
 pub(crate) use self::revocations::{lift, rehearse, revoke};
-pub(crate) use self::schedules::{cancel_schedule, refuse_step, rehearse_schedule, run_step, schedule};
+pub(crate) use self::schedules::{
+    answered_schedule, cancel_schedule, refuse_step, rehearse_schedule, run_step, schedule,
+};
 pub(crate) use self::sessions::{end_session, issuing_snapshot, note_uses, open_session, session_view, sessions_of};
 pub(crate) use self::subject_keys::{set_subject_key, set_subject_secret};
 pub(crate) use self::subjects::{block, change_subject, set_claims, unblock};

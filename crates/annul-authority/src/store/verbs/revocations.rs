@@ -83,7 +83,7 @@ pub(super) fn append(txn: &mut Txn<'_>, act: &Act, revoke: &Revoke) -> Result<Ap
 pub(super) fn done(log: &Appender<'_>, positions: Vec<Position>, sessions: SessionCount) -> Appended {
     let revocations = log.revocations(&positions);
     let (head, committed) = (log.log().head.at, log.commit());
-    Appended { positions, head, committed, sessions, kept: None, revocations, repeated: false }
+    Appended { positions, head, committed, sessions, kept: None, keys: None, revocations, repeated: false }
 }
 
 /// The count of sessions that an act ends: those live before and not live after, over the sessions

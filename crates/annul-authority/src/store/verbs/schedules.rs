@@ -9,21 +9,30 @@ use annul_core::target::TargetHash;
 use annul_core::time::{UnixMillis, UnixSeconds};
 
 use super::revocations::append;
-use super::{Outcome, Result, Txn, earlier_attempt, remember_attempt, status};
+use super::{Outcome, Result, Snapshot, Txn, attempt_at, earlier_attempt, remember_attempt, status};
 use crate::model::{Act, NewRevocation, Schedule, Session, SessionStatus, Step, StepState};
+use crate::store::tables::Read;
 use crate::store::{
     MAX_COUNTED, MAX_ENTRIES, MAX_SCHEDULES, MAX_SLICES, NewSchedule, Refused, Revoke, SLICE_SECONDS, SchedulePlan,
 };
 
 pub(crate) fn schedule(txn: &mut Txn<'_>, act: &Act, new: NewSchedule) -> Result<Schedule> {
     match earlier_attempt(txn, act)? {
-        Some(Outcome::Scheduled { id }) => return named(txn, &id),
+        Some(Outcome::Scheduled { id }) => return named(txn.tables, &id),
         Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
     }
     let schedule = keep(txn, act, new)?;
     remember_attempt(txn, act, &Outcome::Scheduled { id: schedule.id.clone() })?;
     Ok(schedule)
+}
+
+pub(crate) fn answered_schedule(snapshot: &Snapshot<'_>, act: &Act) -> Result<Option<Schedule>> {
+    match attempt_at(snapshot.tables, act, snapshot.now)? {
+        Some(Outcome::Scheduled { id }) => named(snapshot.tables, &id).map(Some),
+        Some(_) => Err(Refused::IdempotencyConflict.into()),
+        None => Ok(None),
+    }
 }
 
 /// The same as [`schedule`], for a transaction that is undone: an attempt is neither looked up nor
@@ -33,7 +42,7 @@ pub(crate) fn rehearse_schedule(txn: &mut Txn<'_>, act: &Act, new: NewSchedule) 
 }
 
 pub(crate) fn run_step(txn: &mut Txn<'_>, id: &str) -> Result<Option<Schedule>> {
-    let mut schedule = named(txn, id)?;
+    let mut schedule = named(txn.tables, id)?;
     let act = Act::new(&schedule.actor, "revocation.due").because(schedule.reason.clone());
     let act = Act { request_id: Some(schedule.id.clone()), ..act };
     let commit = txn.commit;
@@ -50,7 +59,7 @@ pub(crate) fn run_step(txn: &mut Txn<'_>, id: &str) -> Result<Option<Schedule>> 
 }
 
 pub(crate) fn refuse_step(txn: &mut Txn<'_>, id: &str, code: String, detail: String) -> Result<()> {
-    let mut schedule = named(txn, id)?;
+    let mut schedule = named(txn.tables, id)?;
     let commit = txn.commit;
     let Some(step) = schedule.next_mut().filter(|step| step.due <= commit) else { return Ok(()) };
     step.state = StepState::Refused { code, detail };
@@ -60,7 +69,7 @@ pub(crate) fn refuse_step(txn: &mut Txn<'_>, id: &str, code: String, detail: Str
 }
 
 pub(crate) fn cancel_schedule(txn: &mut Txn<'_>, act: &Act, id: &str) -> Result<Schedule> {
-    let mut schedule = named(txn, id)?;
+    let mut schedule = named(txn.tables, id)?;
     if schedule.next().is_none() {
         return Err(Refused::ScheduleOver { id: id.to_owned() }.into());
     }
@@ -72,8 +81,8 @@ pub(crate) fn cancel_schedule(txn: &mut Txn<'_>, act: &Act, id: &str) -> Result<
     Ok(schedule)
 }
 
-fn named(txn: &Txn<'_>, id: &str) -> Result<Schedule> {
-    txn.tables.schedule(id)?.ok_or_else(|| Refused::ScheduleUnknown { id: id.to_owned() }.into())
+fn named(tables: &(impl Read + ?Sized), id: &str) -> Result<Schedule> {
+    tables.schedule(id)?.ok_or_else(|| Refused::ScheduleUnknown { id: id.to_owned() }.into())
 }
 
 fn keep(txn: &mut Txn<'_>, act: &Act, new: NewSchedule) -> Result<Schedule> {
