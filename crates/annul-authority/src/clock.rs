@@ -22,7 +22,7 @@ pub trait TimeSource: Send + Sync {
 #[derive(Clone)]
 pub struct Clock {
     source: Arc<dyn TimeSource>,
-    /// The latest wall time that was read.
+    /// The latest wall time that was read, or that the store remembers from before this start.
     latest: Arc<AtomicU64>,
 }
 
@@ -47,11 +47,17 @@ impl Clock {
         now
     }
 
-    /// The latest that the wall clock has ever read here. Tokens may carry times up to it, also when
-    /// the clock has stepped back since.
+    /// The latest that the wall clock has read here, since this start or, as far as the store
+    /// [remembers](Self::recall) it, before. Tokens may carry times up to it, also when the clock has
+    /// stepped back since.
     #[must_use]
     pub fn latest(&self) -> UnixMillis {
         self.millis().max(UnixMillis(self.latest.load(Ordering::Relaxed)))
+    }
+
+    /// Counts a time as read: what the store dates its last work by, which an earlier process did.
+    pub(crate) fn recall(&self, earlier: UnixMillis) {
+        self.latest.fetch_max(earlier.0, Ordering::Relaxed);
     }
 
     /// The wall clock in whole seconds: the resolution of a token.

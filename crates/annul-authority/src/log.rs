@@ -230,7 +230,8 @@ impl<'t> Appender<'t> {
         }
         let chain = self.log.head.chain.extend(&line);
         self.log.head = Head { at, chain };
-        self.tables.put_line(&LogLine { at, line, chain }, self.commit)?;
+        // The next process begins with it, and so accounts for tokens from before the clock stepped back.
+        self.tables.put_line(&LogLine { at, line, chain }, self.latest)?;
         self.note(Some(at), target, reason)?;
         Ok(at)
     }

@@ -13,10 +13,11 @@ use annul_authority::store::conformance::{OWN, START};
 use annul_authority::store::{
     FeedSnapshot, Genesis, Lines, OpenError, RevocationFilter, Revoke, SqliteOptions, SqliteStore, Store, StoreError,
 };
-use annul_core::algebra::{Cutoff, Reach};
+use annul_core::algebra::{Cutoff, Reach, Until};
 use annul_core::position::Position;
 use annul_core::settings::Settings;
 use annul_core::target::{HashKey, Target};
+use annul_core::time::UnixMillis;
 use futures::future::join_all;
 
 #[tokio::test]
@@ -33,6 +34,34 @@ async fn i2_what_was_acknowledged_is_there_after_a_restart() {
     assert_same(&everything(&store).await, &before);
     let next = revoke(&store, "d").await.unwrap();
     assert_eq!(next, before.0.head.at.next());
+}
+
+#[tokio::test]
+async fn i16_entries_outlast_tokens_from_when_the_clock_of_an_earlier_process_ran_ahead() {
+    let ahead = UnixMillis(START.0 + 3600 * 1000);
+    let act = || Act::new("tester", "test");
+    for known_by in ["an audit event", "the last line"] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(with_log(dir.path()).await);
+        let source = ManualClock::at(ahead);
+        let clock = Clock::from_source(source.clone());
+        let store = SqliteStore::open(dir.path(), SqliteOptions::default(), clock).unwrap();
+        // What is issued meanwhile expires an hour later than it should.
+        if known_by == "an audit event" {
+            store.note(act(), None).await.unwrap();
+            source.set_wall(START);
+            store.note(act(), None).await.unwrap();
+        } else {
+            store.log().await.unwrap();
+            source.set_wall(START);
+            revoke(&store, "bob").await.unwrap();
+        }
+        drop(store);
+        let store = open(dir.path()).unwrap();
+        let at = revoke(&store, "alice").await.unwrap();
+        let until = store.revocation(at).await.unwrap().unwrap().until;
+        assert_eq!(until, Until::At(START.next_second().plus(3600 + 900 + 60 + 5)), "{known_by}");
+    }
 }
 
 #[tokio::test]

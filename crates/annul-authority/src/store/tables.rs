@@ -101,8 +101,9 @@ pub(crate) trait Read {
 pub(crate) trait Write: Read {
     /// Everything of the log but its lines.
     fn put_log(&mut self, log: &LogState) -> Result<()>;
-    /// Appends a line; the head moves to it.
-    fn put_line(&mut self, line: &LogLine, time: UnixMillis) -> Result<()>;
+    /// Appends a line; the head moves to it. `latest` is the latest that the clock had read by then:
+    /// it never falls from one line to the next.
+    fn put_line(&mut self, line: &LogLine, latest: UnixMillis) -> Result<()>;
 
     /// `targets` are those the session is found by; none when it has ended.
     fn put_session(&mut self, session: &Session, targets: &[TargetHash]) -> Result<()>;

@@ -22,10 +22,10 @@ impl Write for State {
         Ok(())
     }
 
-    fn put_line(&mut self, line: &LogLine, time: UnixMillis) -> Result<()> {
+    fn put_line(&mut self, line: &LogLine, latest: UnixMillis) -> Result<()> {
         let log = self.log.as_mut().ok_or(StoreError::NotBootstrapped)?;
         log.head = Head { at: line.at, chain: line.chain };
-        self.lines.insert(line.at, (line.clone(), time));
+        self.lines.insert(line.at, (line.clone(), latest));
         Ok(())
     }
 

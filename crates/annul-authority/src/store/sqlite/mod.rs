@@ -69,6 +69,14 @@ impl SqliteStore {
     /// See [`OpenError`]; none of them changes what is there.
     pub fn open(dir: &Path, options: SqliteOptions, clock: Clock) -> Result<Self, OpenError> {
         let opened = open::open(dir, &options)?;
+        let behind = opened.latest.0.saturating_sub(clock.millis().0);
+        if behind > 0 {
+            tracing::warn!(
+                behind_ms = behind,
+                "the clock reads less than when the store was last written; revocations are kept for that much longer"
+            );
+        }
+        clock.recall(opened.latest);
         let (writes, write_queue) = mpsc::channel(QUEUE);
         let (reads, read_queue) = mpsc::channel(QUEUE);
         let (told, committed) = watch::channel(Committed { head: opened.head, ..Committed::default() });

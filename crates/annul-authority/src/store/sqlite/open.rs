@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annul_core::position::Position;
+use annul_core::time::UnixMillis;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::SqliteOptions;
-use super::row::position;
+use super::row::{millis, position};
 use crate::store::OpenError;
 
 /// The database in a data directory.
@@ -39,6 +40,9 @@ const WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Pages in the WAL (16 MiB) past which a commit folds them into the database. More of them share a
 /// page the longer it is put off; less makes that commit shorter.
 const WAL_PAGES: i64 = 4096;
+/// Audit events whose times are looked at when a store is opened: a day of logins of many a deployment,
+/// and milliseconds of reading.
+const RECENT_EVENTS: i64 = 10_000;
 /// Bytes of the lock file that are read to say who holds it.
 const LOCK_TEXT: u64 = 256;
 
@@ -49,6 +53,8 @@ pub(super) struct OpenedDir {
     pub(super) readers: Vec<Connection>,
     /// The head, or the default position before there is a log.
     pub(super) head: Position,
+    /// The latest that a clock read for the work that is found here, as far as it is known.
+    pub(super) latest: UnixMillis,
 }
 
 pub(super) fn open(dir: &Path, options: &SqliteOptions) -> Result<OpenedDir, OpenError> {
@@ -73,6 +79,7 @@ pub(super) fn open(dir: &Path, options: &SqliteOptions) -> Result<OpenedDir, Ope
     }
     apply_schemas(&writer, applied).map_err(failed)?;
     let head = head(&writer, &path)?;
+    let latest = latest(&writer).map_err(failed)?;
     let readers = (0..options.readers.max(1))
         .map(|_| {
             let reader = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -81,7 +88,7 @@ pub(super) fn open(dir: &Path, options: &SqliteOptions) -> Result<OpenedDir, Ope
         })
         .collect::<Result<_, _>>()
         .map_err(failed)?;
-    Ok(OpenedDir { lock, writer, readers, head })
+    Ok(OpenedDir { lock, writer, readers, head, latest })
 }
 
 /// The head, or the default position before there is a log. A log has a line: the last one is never removed, and
@@ -95,6 +102,15 @@ fn head(connection: &Connection, path: &Path) -> Result<Position, OpenError> {
         return Err(OpenError::Corrupt { path: path.to_owned(), detail: "its log has no line".to_owned() });
     }
     Ok(last.unwrap_or_default())
+}
+
+/// The last line has the latest time of all lines. A login is an audit event and no line, and such an
+/// event has the time that the clock showed, which may have stepped back since: so some are looked at.
+fn latest(connection: &Connection) -> Result<UnixMillis, rusqlite::Error> {
+    let sql = "SELECT max( \
+         coalesce((SELECT time_millis FROM line ORDER BY epoch DESC, seq DESC LIMIT 1), 0), \
+         coalesce((SELECT max(time_millis) FROM (SELECT time_millis FROM audit ORDER BY id DESC LIMIT ?1)), 0))";
+    connection.query_row(sql, [RECENT_EVENTS], |row| row.get(0).map(millis))
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {

@@ -53,11 +53,11 @@ impl Write for Rows<'_> {
         Ok(())
     }
 
-    fn put_line(&mut self, line: &LogLine, time: UnixMillis) -> Result<()> {
+    fn put_line(&mut self, line: &LogLine, latest: UnixMillis) -> Result<()> {
         if let Some(log) = self.log.get_mut() {
             log.head = Head { at: line.at, chain: line.chain };
         }
-        self.lines.push((line.clone(), time));
+        self.lines.push((line.clone(), latest));
         Ok(())
     }
 

@@ -52,7 +52,8 @@ pub(crate) struct Txn<'t> {
     /// The wall clock, read inside the transaction.
     pub(crate) commit: UnixMillis,
     /// The latest time any token of ours may have been issued at: past the commit when the clock has
-    /// stepped back.
+    /// stepped back. Of an earlier process the store remembers the last line and the newest audit events;
+    /// a token that leaves neither, such as a refreshed one, may have been issued after them.
     pub(crate) latest: UnixMillis,
 }
 
