@@ -155,7 +155,7 @@ pub async fn the_audit_shows_the_newest_events_and_pages_from_the_first(bench: B
     let bench = bench.with_log().await;
     for round in 0..7 {
         let target = if round % 2 == 0 { "even" } else { "odd" };
-        bench.store.note(Act::new("tests", &format!("act {round}")), Some(target.to_owned())).await.unwrap();
+        bench.store.note(Act::new("tests", format!("act {round}")), Some(target.to_owned())).await.unwrap();
     }
     let listed = async |filter: AuditFilter| -> Vec<(u64, String)> {
         let events = bench.store.audit(filter).await.unwrap();
