@@ -31,7 +31,8 @@ impl AuthorityClient {
     /// The session's next access token, with the claims as they are now. 403 `session_revoked` once
     /// the session is revoked.
     pub async fn next_token(&self, sid: &str) -> Result<TokenAnswer, ClientError> {
-        self.call(Call::new(Method::POST, path(&["v1", "sessions", sid, "token"])?).json(&json!({}))).await
+        let call = Call::new(Method::POST, path(&["v1", "sessions", sid, "token"])?).json(&json!({}));
+        self.call(call.harmless()).await
     }
 
     /// A user's sessions.
@@ -85,22 +86,23 @@ impl AuthorityClient {
 
     /// What the authority itself says of a token, computed after this question came in.
     pub async fn check_token(&self, check: &CheckToken) -> Result<CheckAnswer, ClientError> {
-        self.call(Call::new(Method::POST, "v1/tokens/check").json(check)).await
+        self.call(Call::new(Method::POST, "v1/tokens/check").json(check).harmless()).await
     }
 
     /// RFC 7662 introspection.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, ClientError> {
-        self.call(Call::new(Method::POST, "oauth2/introspect").form(&[("token", token)])).await
+        self.call(Call::new(Method::POST, "oauth2/introspect").form(&[("token", token)]).harmless()).await
     }
 
     /// An access token for this client itself.
     pub async fn client_token(&self, scope: Option<&str>) -> Result<MachineToken, ClientError> {
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend(scope.map(|scope| ("scope", scope)));
-        self.call(Call::new(Method::POST, "oauth2/token").form(&fields)).await
+        self.call(Call::new(Method::POST, "oauth2/token").form(&fields).harmless()).await
     }
 
-    /// Opens a session by the password of a built-in account. Needs no client credential.
+    /// Opens a session by the password of a built-in account. Needs no client credential. Where the answer is
+    /// lost it is not sent again: each login that succeeds is a session.
     pub async fn login(&self, login: &Login) -> Result<TokenAnswer, ClientError> {
         self.call(Call::new(Method::POST, "v1/login").json(login)).await
     }
@@ -124,7 +126,7 @@ impl AuthorityClient {
     pub async fn dry_run(&self, revoke: &Revoke) -> Result<DryRun, ClientError> {
         let mut body = serde_json::to_value(revoke).map_err(|error| ClientError::Malformed(error.to_string()))?;
         body.as_object_mut().map(|body| body.insert("dry_run".to_owned(), Value::Bool(true)));
-        self.call(Call::new(Method::POST, "v1/revocations").json(&body)).await
+        self.call(Call::new(Method::POST, "v1/revocations").json(&body).harmless()).await
     }
 
     /// Lists revocations.
@@ -187,7 +189,8 @@ impl AuthorityClient {
         self.get_json("v1/clients").await
     }
 
-    /// Adds a client. Its secret is in this answer and nowhere else.
+    /// Adds a client. Its secret is in this answer and nowhere else, so where the answer is lost the call is not
+    /// sent again: remove the client and add it anew.
     pub async fn add_client(&self, id: &str, scopes: &[&str]) -> Result<ClientCredential, ClientError> {
         let body = json!({ "client_id": id, "scopes": scopes });
         self.call(Call::new(Method::POST, "v1/clients").json(&body)).await
@@ -201,7 +204,7 @@ impl AuthorityClient {
     /// Adds a built-in account.
     pub async fn add_account(&self, username: &str, password: &str) -> Result<Value, ClientError> {
         let body = json!({ "username": username, "password": password });
-        self.call(Call::new(Method::POST, "v1/accounts").json(&body)).await
+        self.call(Call::new(Method::POST, "v1/accounts").json(&body).once()).await
     }
 
     /// A built-in account.
@@ -217,7 +220,7 @@ impl AuthorityClient {
     /// Sets an account's password and logs the account out everywhere.
     pub async fn set_password(&self, username: &str, password: &str) -> Result<(), ClientError> {
         let call = Call::new(Method::PUT, path(&["v1", "accounts", username, "password"])?);
-        self.call_without_answer(call.json(&json!({ "password": password }))).await
+        self.call_without_answer(call.json(&json!({ "password": password })).once()).await
     }
 
     /// Changes an account's password for its user, who proves the present one, and logs the account out

@@ -9,7 +9,8 @@ use super::is_passing;
 use crate::error::ConfigError;
 
 /// A call failed. Only [`Answered`](Self::Answered) says what the authority thinks; after the others
-/// a write may or may not have happened, and repeating it with the same `Idempotency-Key` is safe.
+/// a write may or may not have happened. The client has repeated it where that is safe; a call made anew
+/// is another write.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientError {

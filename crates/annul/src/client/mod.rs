@@ -2,7 +2,9 @@
 //!
 //! Every call has one deadline over all its attempts. What could not be delivered (no connection, a
 //! connection that broke, 502, 503, 504, 429) is tried again until the deadline; a write carries an
-//! `Idempotency-Key`, the same on each attempt, so that it happens once.
+//! `Idempotency-Key`, the same on each attempt, so that it happens once. A write for which the authority
+//! takes no key (adding a client, a login) is tried again only after attempts that did nothing for
+//! certain: no connection, or 429.
 
 mod calls;
 mod failure;
@@ -142,12 +144,13 @@ impl AuthorityClient {
         let mut pause = FIRST_PAUSE;
         loop {
             let attempt = tokio::time::timeout_at(deadline, self.attempt(&call)).await;
-            let error = match attempt {
+            let Undelivered { error, may_be_done } = match attempt {
                 Ok(Ok(body)) => return Ok(body),
-                Ok(Err(error)) => error,
+                Ok(Err(undelivered)) => undelivered,
                 Err(_) => return Err(ClientError::TimedOut { url: self.base.to_string(), within: self.within }),
             };
-            let Some(asked) = error.may_repeat().filter(|_| self.on_failure == OnFailure::Repeat) else {
+            let repeats = self.on_failure == OnFailure::Repeat && (call.twice == Twice::AsOnce || !may_be_done);
+            let Some(asked) = error.may_repeat().filter(|_| repeats) else {
                 return Err(error);
             };
             let wait = asked.unwrap_or_else(|| draw_below(pause)).min(LONGEST_PAUSE);
@@ -159,12 +162,14 @@ impl AuthorityClient {
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Bytes, ClientError> {
-        let answer = self.exchange(call).await?;
+    async fn attempt(&self, call: &Call) -> Result<Bytes, Undelivered> {
+        let answer = self.send(call).await?;
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        Err(ClientError::Answered(Box::new(answer.problem())))
+        // Rates are counted before anything is done.
+        let may_be_done = answer.status != StatusCode::TOO_MANY_REQUESTS;
+        Err(Undelivered { error: ClientError::Answered(Box::new(answer.problem())), may_be_done })
     }
 
     /// The address of `path` at this authority, and at no other.
@@ -175,7 +180,12 @@ impl AuthorityClient {
 
     /// Sends `call` once; the answer, whatever its status, read to its end.
     pub(crate) async fn exchange(&self, call: &Call) -> Result<Answered, ClientError> {
-        let url = self.endpoint(&call.path)?;
+        self.send(call).await.map_err(|undelivered| undelivered.error)
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answered, Undelivered> {
+        let unsent = |error: ClientError| Undelivered { error, may_be_done: false };
+        let url = self.endpoint(&call.path).map_err(|error| unsent(error.into()))?;
         let mut request = self.http.request(call.method.clone(), url).headers(call.headers.clone());
         if let (Some(credential), false) = (&self.credential, call.headers.contains_key(AUTHORIZATION)) {
             request = request.header(AUTHORIZATION, credential.header());
@@ -183,9 +193,12 @@ impl AuthorityClient {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Undelivered { error: self.unreachable(&error), may_be_done: !error.is_connect() })?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = self.body(response).await?;
+        let body = self.body(response).await.map_err(|error| Undelivered { error, may_be_done: true })?;
         Ok(Answered { status, headers, body })
     }
 
@@ -221,17 +234,43 @@ impl Answered {
     }
 }
 
-/// One request, ready to be sent more than once.
+/// An attempt that was not answered by a success.
+struct Undelivered {
+    error: ClientError,
+    /// Whether the authority may have done what was asked.
+    may_be_done: bool,
+}
+
+/// What comes of a call that is done twice because the answer to the first was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Twice {
+    /// The same as of one.
+    AsOnce,
+    /// Something else, such as a refusal, or a session that nobody knows of.
+    Otherwise,
+}
+
+/// One request, ready to be sent more than once where that does no harm.
 pub(crate) struct Call {
     method: Method,
     path: String,
     headers: HeaderMap,
     body: Option<Bytes>,
+    twice: Twice,
 }
 
 impl Call {
+    /// A call without a body. Unless it is a GET, doing it twice is taken to differ from doing it once until
+    /// [`once`](Self::once) or [`harmless`](Self::harmless) says otherwise.
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: HeaderMap::new(), body: None }
+        let twice = if method == Method::GET { Twice::AsOnce } else { Twice::Otherwise };
+        Self { method, path: path.into(), headers: HeaderMap::new(), body: None, twice }
+    }
+
+    /// Marks what may be done twice without a key: it only reads, or all that a lost answer leaves behind is
+    /// an access token that nobody holds.
+    pub(crate) fn harmless(self) -> Self {
+        Self { twice: Twice::AsOnce, ..self }
     }
 
     pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
@@ -253,7 +292,7 @@ impl Call {
     pub(crate) fn once(mut self) -> Self {
         let key = uuid::Uuid::now_v7().to_string();
         self.headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(&key).expect("a UUID is plain ASCII"));
-        self
+        Self { twice: Twice::AsOnce, ..self }
     }
 
     /// Adds a header.
