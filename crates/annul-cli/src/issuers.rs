@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::input;
 use crate::print::{self, Format};
 use crate::remote::Remote;
-use crate::when::{DurationArg, span};
+use crate::when::{SecondsArg, span};
 
 /// List, add and remove foreign issuers
 #[derive(Args, Debug)]
@@ -51,13 +51,13 @@ struct Add {
     jwks_uri: Option<String>,
     /// The longest life of its tokens; longer ones are refused
     #[arg(long, value_name = "DURATION")]
-    longest_life: DurationArg,
+    longest_life: SecondsArg,
     /// By how much its clock may run ahead of the authority's
     #[arg(long, value_name = "DURATION")]
-    skew: Option<DurationArg>,
+    skew: Option<SecondsArg>,
     /// The longest life of its sessions; without it a revoked session of it is kept for ever
     #[arg(long, value_name = "DURATION")]
-    longest_session: Option<DurationArg>,
+    longest_session: Option<SecondsArg>,
     /// Refuse its tokens that have no jti
     #[arg(long)]
     requires_jti: bool,
@@ -118,9 +118,8 @@ fn row(issuer: &Value) -> [String; 4] {
 impl Add {
     fn body(&self) -> Result<Value, Failure> {
         let mut body = Map::new();
-        let seconds = |duration: DurationArg| json!(duration.0.as_secs());
         body.insert("issuer".to_owned(), json!(self.issuer));
-        body.insert("longest_life".to_owned(), seconds(self.longest_life));
+        body.insert("longest_life".to_owned(), json!(self.longest_life.0));
         body.insert("requires_jti".to_owned(), json!(self.requires_jti));
         if let Some(path) = &self.jwks {
             let jwks: Value = serde_json::from_slice(&input::bytes(path, MAX_JWKS)?)
@@ -131,10 +130,10 @@ impl Add {
             body.insert("jwks_uri".to_owned(), json!(uri));
         }
         if let Some(skew) = self.skew {
-            body.insert("skew".to_owned(), seconds(skew));
+            body.insert("skew".to_owned(), json!(skew.0));
         }
         if let Some(session) = self.longest_session {
-            body.insert("longest_session".to_owned(), seconds(session));
+            body.insert("longest_session".to_owned(), json!(session.0));
         }
         let claims = self.claim_names();
         if !claims.is_empty() {

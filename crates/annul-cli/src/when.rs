@@ -183,7 +183,8 @@ impl fmt::Display for WaitArg {
     }
 }
 
-/// Whole seconds given by a person, as a bare number or as a duration such as `5m`.
+/// Whole seconds given by a person, as a bare number or as a duration such as `5m`. A fraction is refused
+/// rather than cut: `900ms` would become nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SecondsArg(pub(crate) u64);
 
@@ -194,7 +195,11 @@ impl FromStr for SecondsArg {
         if let Ok(seconds) = text.parse() {
             return Ok(Self(seconds));
         }
-        text.parse::<DurationArg>().map(|duration| Self(duration.0.as_secs()))
+        let duration: DurationArg = text.parse()?;
+        if duration.0.subsec_nanos() != 0 {
+            return Err(format!("{text:?} is not whole seconds"));
+        }
+        Ok(Self(duration.0.as_secs()))
     }
 }
 
@@ -286,6 +291,15 @@ mod tests {
         }
         assert_eq!(millis_text(UnixMillis(1_007)), "1970-01-01T00:00:01.007Z");
         assert_eq!(seconds_text(UnixSeconds(u64::MAX)), "18446744073709551615 s");
+    }
+
+    #[test]
+    fn seconds_are_whole() {
+        let seconds = |text: &str| text.parse::<SecondsArg>().ok().map(|seconds| seconds.0);
+        assert_eq!((seconds("300"), seconds("5m"), seconds("2000ms")), (Some(300), Some(300), Some(2)));
+        for text in ["900ms", "1500ms", "1.5", "soon"] {
+            assert_eq!(seconds(text), None, "{text:?} was taken for whole seconds");
+        }
     }
 
     #[test]

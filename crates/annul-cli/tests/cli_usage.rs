@@ -42,6 +42,8 @@ fn nonsense_is_exit_2() {
         &["lift", "42"],
         &["keys", "kill"],
         &["issuers", "add", "https://idp.example", "--longest-life", "5m"],
+        &["issuers", "add", "https://idp.example", "--jwks-uri", "https://idp.example/k", "--longest-life", "1500ms"],
+        &["issuers", "add", "https://idp.example", "--jwks-uri", "x", "--longest-life", "5m", "--skew", "900ms"],
         &["clients", "add", "web"],
         &["clients", "add", "web", "--scope", "everything"],
         &["token", "issue"],
