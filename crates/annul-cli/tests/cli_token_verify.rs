@@ -4,9 +4,12 @@
 
 mod binary;
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use binary::{Issuer, Ran, annul, annul_with_stdin};
+use binary::{Issuer, Ran, annul, annul_with_stdin, command};
 use serde_json::{Value, json};
 
 fn directory(issuer: &Issuer) -> tempfile::TempDir {
@@ -161,4 +164,39 @@ fn a_token_by_another_library_verifies() {
     std::fs::write(directory.path().join("jwks.json"), jwks.to_string()).unwrap();
     let ran = verify(directory.path(), &[&token]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "OK\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_line_is_judged_at_the_time_it_comes() {
+    let issuer = Issuer::new(1);
+    let directory = directory(&issuer);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({ "iss": "https://idp.example", "aud": "api", "sub": "alice", "iat": now, "nbf": now + 2, "exp": now + 300 });
+    let token = issuer.sign(&json!({ "alg": "EdDSA", "kid": "one" }), claims.to_string().as_bytes());
+    let (expected, _now) = EXPECTED.split_at(EXPECTED.len() - 2);
+    let mut child = command(directory.path())
+        .args(expected)
+        .args(["--leeway", "0", "--stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut answer = || {
+        writeln!(stdin, "{token}").unwrap();
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        line
+    };
+    let started = Instant::now();
+    loop {
+        let told = answer();
+        if told == "OK\n" {
+            break;
+        }
+        assert_eq!(told, "REFUSED token_not_yet_valid\n");
+        assert!(started.elapsed() < Duration::from_secs(20), "a token is judged by the time of the start");
+    }
+    drop(stdin);
+    child.wait().unwrap();
 }

@@ -87,12 +87,11 @@ impl Verify {
             Some(path) => (keys_of(&input::bytes(path, MAX_JWKS)?, &path.display().to_string())?, None),
             None => self.keys_of_authority().await?,
         };
-        let now = self.now.map_or_else(|| when::now().floor(), |now| now.0);
         let expect = match (&self.audience, self.jws_only) {
             (Some(audience), false) => Some(self.expect(issuer.as_deref(), audience)?),
             _ => None,
         };
-        Ok(Judge { keys, expect, now })
+        Ok(Judge { keys, expect, now: self.now.map(|now| now.0) })
     }
 
     /// The running authority's keys and its issuer.
@@ -151,7 +150,8 @@ struct Judge {
     keys: KeySet,
     /// Nothing: the signature alone is verified.
     expect: Option<Expect>,
-    now: UnixSeconds,
+    /// Nothing: the time at which each token is judged, for lines may come for hours.
+    now: Option<UnixSeconds>,
 }
 
 impl Judge {
@@ -165,7 +165,10 @@ impl Judge {
     fn token(&self, token: &str) -> Result<Option<VerifiedToken>, TokenError> {
         match &self.expect {
             None => verify_jws(token, &self.keys).map(|_payload| None),
-            Some(expect) => UnverifiedToken::parse(token)?.verify(&self.keys, expect, self.now).map(Some),
+            Some(expect) => {
+                let now = self.now.unwrap_or_else(|| when::now().floor());
+                UnverifiedToken::parse(token)?.verify(&self.keys, expect, now).map(Some)
+            }
         }
     }
 }
