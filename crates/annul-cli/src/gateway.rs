@@ -72,8 +72,9 @@ impl Gateway {
             ("verifier.audience", self.audience),
             ("verifier.max_staleness", self.max_staleness),
         ];
-        let mut flags = self.settings;
-        flags.extend(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        // What was typed with --set comes last: some of the others may be from the environment.
+        let named = named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        let flags = named.chain(self.settings).collect();
         Config::load(&Sources { file, environment, flags })
     }
 }

@@ -82,3 +82,18 @@ fn a_gateway_without_a_client_says_how_to_make_one() {
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
     assert!(ran.stderr.contains("annul clients add"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_is_typed_with_set_beats_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    // Where the environment wins, the gateway comes as far as its port.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for key in ["authority.client_id", "authority.client_secret"] {
+        let mut command = command(directory.path());
+        let command = command.args(["gateway", "--listen", &address, "--set", &format!("{key}=")]);
+        let ran = binary::ran(command.env("ANNUL_CLIENT_ID", "g").env("ANNUL_CLIENT_SECRET", "s").output().unwrap());
+        assert_eq!(ran.code, 2, "{key}: {}", ran.stderr);
+        assert!(ran.stderr.contains("the feed needs a client id and secret"), "{key}: {}", ran.stderr);
+    }
+}
