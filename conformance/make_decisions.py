@@ -42,7 +42,7 @@ def compact(value) -> str:
 
 
 class Key:
-    def __init__(self, kid: str, seed: int):
+    def __init__(self, kid: str | None, seed: int):
         self.kid = kid
         self.private = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
         x = b64(self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
@@ -55,6 +55,8 @@ class Key:
 
 
 OWN_KEY, FOREIGN_KEY, STRANGE_KEY = Key("own-1", 1), Key("idp-1", 2), Key("never-seen", 3)
+# The strange key again, by no name and by that of another.
+NAMELESS_KEY, FALSE_KEY = Key(None, 3), Key("own-1", 3)
 
 
 def target(kind: str, *parts: str, issuer: str = OWN) -> dict:
@@ -101,7 +103,8 @@ def own_token(key: Key = OWN_KEY, lpos: str = "1:3", **changes) -> str:
         "cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, "tenant": "acme", "plan": "gold",
     }  # fmt: skip
     claims = {name: value for name, value in (claims | changes).items() if value is not None}
-    return key.sign({"alg": "EdDSA", "typ": "at+jwt", "kid": key.kid}, claims)
+    header = {"alg": "EdDSA", "typ": "at+jwt", "kid": key.kid}
+    return key.sign({name: value for name, value in header.items() if value is not None}, claims)
 
 
 def foreign_token(key: Key = FOREIGN_KEY, **changes) -> str:
@@ -183,6 +186,7 @@ def cases() -> list:
     lifted = {"kind": "lift", "cells": [SUBJECT]}
     partly = {"kind": "lift", "cells": [SUBJECT | {"position": "1:4", "until": NOW + 1000}]}
     overdue = [*BASE[:1], issuer(OWN, [OWN_KEY], keys_due=NOW - 1), BASE[2]]
+    two_keys = [*BASE[:1], issuer(OWN, [OWN_KEY, FOREIGN_KEY]), BASE[2]]
     removed = issuer(FOREIGN, [FOREIGN_KEY], removed=True)
     open_120 = check(on_stale="open", open_max_age=120)
     after_30 = check(check_after=30)
@@ -257,6 +261,13 @@ def cases() -> list:
         case("an unknown kid is indeterminate while the view is stale", deny(503, "keys_unknown"), token=own_token(STRANGE_KEY), age=61),
         case("an unknown kid is indeterminate while the issuer's keys are overdue", deny(503, "keys_unknown"), token=own_token(STRANGE_KEY), base=overdue),
         case("an unknown kid of a token that expired is refused", deny(401, "token_expired"), token=own_token(STRANGE_KEY, exp=NOW - 100), age=61),
+        case("a bad signature without a kid is refused while the view is fresh", deny(401, "signature_invalid"), token=own_token(NAMELESS_KEY)),
+        case("a bad signature without a kid is indeterminate while the view is stale", deny(503, "keys_unknown"), token=own_token(NAMELESS_KEY), age=61),
+        case("a bad signature without a kid is indeterminate while the issuer's keys are overdue", deny(503, "keys_unknown"), token=own_token(NAMELESS_KEY), base=overdue),
+        case("a bad signature without a kid of a token that expired is refused", deny(401, "signature_invalid"), token=own_token(NAMELESS_KEY, exp=NOW - 60), age=61),
+        case("a bad signature under a known kid is refused however old the view", deny(401, "signature_invalid"), token=own_token(FALSE_KEY), age=61),
+        case("a token without a kid that several keys fit is refused while the view is fresh", deny(401, "key_ambiguous"), token=own_token(NAMELESS_KEY), base=two_keys),
+        case("a token without a kid that several keys fit is indeterminate while the view is stale", deny(503, "keys_unknown"), token=own_token(NAMELESS_KEY), base=two_keys, age=61),
         case("a view that never heard of its log refuses nobody for good", deny(503, "keys_unknown"), base=[], age=None),
         case("a key of one issuer does not sign for another", deny(401, "key_unknown"), token=own_token(FOREIGN_KEY)),
         case("an expired token is refused", deny(401, "token_expired"), token=own_token(exp=NOW - 5)),
@@ -264,6 +275,8 @@ def cases() -> list:
         case("another issuer's token is refused", deny(401, "issuer_mismatch"), token=own_token(iss=GONE)),
         case("an issuer that was removed is refused", deny(401, "issuer_mismatch"), token=foreign_token(), records=[removed]),
         case("a token that outlives its issuer's longest life is refused", deny(401, "life_too_long"), token=own_token(exp=NOW + 906)),
+        case("a token that outlives it is indeterminate while the view is stale", deny(503, "longest_life_unknown"), token=own_token(exp=NOW + 906), age=61),
+        case("a token that outlives it is refused while only the issuer's keys are overdue", deny(401, "life_too_long"), token=own_token(exp=NOW + 906), base=overdue),
         case("an own token without lpos is refused", deny(401, "claim_invalid"), token=own_token(lpos=None)),
         case("a token with more targets than a view probes is refused, not cut", deny(401, "too_many_targets"), unknown("too_many_targets"), token=own_token(groups=[f"g{n}" for n in range(60)])),
     ]  # fmt: skip

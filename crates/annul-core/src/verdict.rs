@@ -52,6 +52,8 @@ pub enum Cause {
     ClockStepped,
     /// The key that signed the token is not known here, and newer keys may exist.
     KeysUnknown,
+    /// The token would live longer than its issuer's tokens may, and that may have been raised.
+    LongestLifeUnknown,
     /// The token cannot be judged by any view; asking again will not help.
     Unfit(TokenError),
 }
@@ -69,6 +71,7 @@ impl Cause {
             Self::AskOn(_) => "ask_required",
             Self::ClockStepped => "clock_stepped",
             Self::KeysUnknown => "keys_unknown",
+            Self::LongestLifeUnknown => "longest_life_unknown",
             Self::Unfit(error) => error.code(),
         }
     }
@@ -91,6 +94,9 @@ impl fmt::Display for Cause {
             Self::AskOn(refusal) => write!(f, "the entry at {} has to be asked about", refusal.at),
             Self::ClockStepped => f.write_str("this machine's clock was set back behind entries it had forgotten"),
             Self::KeysUnknown => f.write_str("the key that signed the token is not known here yet"),
+            Self::LongestLifeUnknown => {
+                f.write_str("the token would live longer than its issuer's tokens might when this verifier last heard")
+            }
             Self::Unfit(error) => error.fmt(f),
         }
     }

@@ -257,7 +257,7 @@ fn without_keys() -> (View, ViewWriter, String) {
 /// How a token that cannot be verified is refused.
 fn refused(view: &View, text: &str, moment: Moment) -> (&'static str, u16) {
     let error = Trust::new(ISSUER, "api").verify(view, text, MOMENT.wall).unwrap_err();
-    (error.code(), CLOSED.refuse(error, view, ISSUER, moment).status())
+    (error.code(), CLOSED.refuse(error, view, text, moment).status())
 }
 
 #[test]
@@ -287,4 +287,18 @@ fn an_unknown_key_is_refused_for_good_by_a_view_that_has_all_it_was_told_of() {
     let issuer = view.issuer(ISSUER).unwrap().record.clone();
     writer.apply(&[Record { at: told, body: RecordBody::Issuer(issuer) }]).unwrap();
     assert_eq!(refused(&view, &text, MOMENT), ("key_unknown", 401));
+}
+
+/// The same for what else a record that is on its way may put right.
+#[test]
+fn a_longer_life_and_another_key_for_tokens_without_a_kid_may_be_among_what_a_view_was_told_of_and_has_not_got() {
+    let (view, mut writer, _) = good();
+    let text = |name| case(name)["token"].as_str().unwrap().to_owned();
+    let nameless = text("a bad signature without a kid is refused while the view is fresh");
+    let long = text("a token that outlives its issuer's longest life is refused");
+    assert_eq!(refused(&view, &nameless, MOMENT), ("signature_invalid", 401));
+    assert_eq!(refused(&view, &long, MOMENT), ("life_too_long", 401));
+    writer.confirm(view.position().unwrap().next(), MOMENT.mono, MOMENT.wall);
+    assert_eq!(refused(&view, &nameless, MOMENT), ("signature_invalid", 503));
+    assert_eq!(refused(&view, &long, MOMENT), ("life_too_long", 503));
 }

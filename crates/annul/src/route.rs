@@ -18,7 +18,7 @@ use annul_core::time::Moment;
 use annul_core::token::Introspectable;
 use annul_core::token::opaque::is_reference;
 use annul_core::view::CheckedToken;
-use annul_core::{TokenError, UnverifiedToken, VerifiedToken};
+use annul_core::{TokenError, VerifiedToken};
 
 use crate::ask::{Asking, Question};
 use crate::sender::{Presentation, Presented, Shown};
@@ -148,8 +148,7 @@ impl Route {
     }
 
     fn refuse(&self, token: &str, error: TokenError, moment: Moment) -> Decision {
-        let issuer = issuer_of(token, &error);
-        Decision::Deny(self.policy.refuse(error, self.verifier.view(), &issuer, moment))
+        Decision::Deny(self.policy.refuse(error, self.verifier.view(), token, moment))
     }
 
     /// Whether a token that was not verified is one that only the authority can verify, on a route
@@ -175,14 +174,6 @@ impl Route {
         let asking = self.verifier.asks().ask(question);
         AskFuture(Box::new(Asked { asking, about: Some(about), route: self.clone() }))
     }
-}
-
-/// The issuer a token names, where it matters: an unknown key may be one that is still to come.
-fn issuer_of(token: &str, error: &TokenError) -> String {
-    if !matches!(error, TokenError::KeyUnknown) {
-        return String::new();
-    }
-    UnverifiedToken::parse(token).ok().and_then(|token| token.claims().iss().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The authority's answer on its way, and the decision it makes.

@@ -14,6 +14,7 @@
 
 mod decision;
 mod sender;
+mod unheard;
 
 use std::time::Duration;
 
@@ -21,9 +22,9 @@ pub use self::decision::{Answer, Authorized, Basis, Decision, Denial, DenyReason
 pub use self::sender::SenderError;
 use crate::algebra::Refusal;
 use crate::time::{Moment, UnixSeconds};
-use crate::token::{TokenError, VerifiedToken};
+use crate::token::VerifiedToken;
 use crate::verdict::Cause;
-use crate::view::{CheckedToken, View};
+use crate::view::CheckedToken;
 
 /// What a route demands before it lets a token in. There is no default: how stale a view may be is
 /// a choice to be made and seen in review.
@@ -255,29 +256,6 @@ impl Policy {
         }
     }
 
-    /// Refuses a token that could not be verified. An unknown key is no fault of the token while
-    /// newer keys may exist that this process has not heard of: then the answer is "cannot tell".
-    #[must_use]
-    pub fn refuse(&self, error: TokenError, view: &View, issuer: &str, moment: Moment) -> Denial {
-        let reason = if matches!(error, TokenError::KeyUnknown) && !self.knows_all_keys(view, issuer, moment) {
-            DenyReason::Undecidable(Cause::KeysUnknown)
-        } else {
-            DenyReason::TokenRefused(error)
-        };
-        self.denial(reason)
-    }
-
-    fn knows_all_keys(&self, view: &View, issuer: &str, moment: Moment) -> bool {
-        let allowed = self.max_staleness().unwrap_or(KEYS_MAX_STALENESS);
-        let status = view.status(moment);
-        let is_live = status.age.is_some_and(|age| age <= allowed) && status.halted.is_none();
-        // It was told of records that it has not got: one of them may publish the key.
-        let is_behind = status.head > status.position;
-        let overdue =
-            view.issuer(issuer).and_then(|issuer| issuer.record.keys_due).is_some_and(|due| due < moment.wall);
-        is_live && !is_behind && !overdue
-    }
-
     /// A denial on this route for `reason`.
     #[must_use]
     pub fn denial(&self, reason: DenyReason) -> Denial {
@@ -302,10 +280,6 @@ impl Policy {
         }
     }
 }
-
-/// How old its view may be for a route that states no age and still calls a key
-/// unknown for good: the age that the gateway's and the demonstration's configuration allow.
-const KEYS_MAX_STALENESS: Duration = Duration::from_secs(60);
 
 /// What is to be had from the authority's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
