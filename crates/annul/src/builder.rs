@@ -32,8 +32,8 @@ use crate::verifier::{Inner, RefuseWhen, Shared, Verifier};
 
 /// What the facts cache may take when nothing is said: some 25,000 tokens.
 const CACHE_BYTES: u64 = 64 << 20;
-/// What reports from behind may leave to be done; past it they wait, which slows only those behind.
-const RELAYED_OUTPUTS: usize = 64;
+/// Steps of a relay that those behind may have waiting; past it they wait to ask, which slows only them.
+const STEPS_BEHIND: usize = 64;
 /// How long [`VerifierBuilder::build`] waits to learn whether it may follow this authority. One that
 /// does not answer is no reason not to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(5);
@@ -305,10 +305,10 @@ impl VerifierBuilder {
         let Some(bounds) = self.relays.take() else {
             return (Machine::Follower(Box::new(Follower::new(config, writer))), None);
         };
-        let (outputs, outputs_of_shell) = mpsc::channel(RELAYED_OUTPUTS);
+        let (steps, steps_of_shell) = mpsc::channel(STEPS_BEHIND);
         let relay = Arc::new(Mutex::new(relay::Relay::new(config, writer, bounds)));
-        let relay = RelayMachine { relay, outputs };
-        (Machine::Relay(relay.clone(), outputs_of_shell), Some(relay))
+        let relay = RelayMachine { relay, steps };
+        (Machine::Relay(relay.clone(), steps_of_shell), Some(relay))
     }
 
     fn trust(&mut self) -> Result<Trust, ConfigError> {

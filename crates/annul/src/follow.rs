@@ -21,7 +21,7 @@ use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::feed_client::FeedClient;
-use crate::relay::RelayMachine;
+use crate::relay::{RelayMachine, StepBehind};
 use crate::route::Routes;
 use crate::state_file::StateFile;
 use crate::verifier::Shared;
@@ -47,8 +47,8 @@ pub(crate) enum Startup {
 pub(crate) enum Machine {
     /// Follows.
     Follower(Box<Follower>),
-    /// Follows and serves; reports from behind give outputs of their own.
-    Relay(RelayMachine, mpsc::Receiver<Vec<Output>>),
+    /// Follows and serves; those behind ask for steps too.
+    Relay(RelayMachine, mpsc::Receiver<StepBehind>),
 }
 
 impl Machine {
@@ -66,11 +66,11 @@ impl Machine {
         }
     }
 
-    /// What is to be done for reports from behind.
-    async fn outputs_behind(&mut self) -> Vec<Output> {
+    /// What is to be done once somebody behind has asked for a step: it is taken here.
+    async fn stepped_behind(&mut self) -> Vec<Output> {
         match self {
-            Self::Relay(_, outputs) => match outputs.recv().await {
-                Some(outputs) => outputs,
+            Self::Relay(relay, steps) => match steps.recv().await {
+                Some(step) => step(&mut relay.lock()),
                 None => pending().await,
             },
             Self::Follower(_) => pending().await,
@@ -136,7 +136,7 @@ impl Shell {
                     (Ok(()), None) => continue,
                     (Err(_), _) => break,
                 },
-                outputs = self.machine.outputs_behind() => {
+                outputs = self.machine.stepped_behind() => {
                     self.perform(outputs, &mut air);
                     continue;
                 }

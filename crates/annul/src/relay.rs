@@ -16,7 +16,7 @@ use annul_core::record::Chain;
 use annul_core::time::Monotonic;
 use bytes::Bytes;
 use futures::stream::{self, Stream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::clock;
@@ -29,13 +29,16 @@ pub struct Relay {
     machine: RelayMachine,
 }
 
-/// One machine, stepped by the verifier's task and asked by whoever serves.
+/// One machine, stepped by the verifier's task alone and asked by whoever serves.
 #[derive(Clone)]
 pub(crate) struct RelayMachine {
     pub(crate) relay: Arc<Mutex<relay::Relay>>,
-    /// What is to be done after a report from behind; the verifier's task does it.
-    pub(crate) outputs: mpsc::Sender<Vec<Output>>,
+    /// What is asked from behind and takes a step of the machine.
+    pub(crate) steps: mpsc::Sender<StepBehind>,
 }
+
+/// A step that answers somebody behind, and what is to be done after it.
+pub(crate) type StepBehind = Box<dyn FnOnce(&mut relay::Relay) -> Vec<Output> + Send>;
 
 impl RelayMachine {
     pub(crate) fn lock(&self) -> MutexGuard<'_, relay::Relay> {
@@ -110,7 +113,7 @@ impl Relay {
                 (snapshot, relay.step(Input::Tick, clock::now()))
             })
             .await;
-        match snapshot {
+        match snapshot.flatten() {
             Some(bytes) => RelayAnswer::ok(BYTES, Bytes::from_owner(bytes)),
             None => RelayAnswer::not_yet("snapshot_not_ready"),
         }
@@ -179,9 +182,9 @@ impl Relay {
             return RelayAnswer::refused(400, "report_malformed");
         };
         match self.stepping(|relay| relay.report(id, report, clock::now())).await {
-            Ok(answer) => RelayAnswer::ok(JSON, answer.to_json()),
-            Err(ReportRefused::Full) => RelayAnswer::not_yet("replicas_full"),
-            Err(_) => RelayAnswer::not_yet("relay_unproven"),
+            Some(Ok(answer)) => RelayAnswer::ok(JSON, answer.to_json()),
+            Some(Err(ReportRefused::Full)) => RelayAnswer::not_yet("replicas_full"),
+            Some(Err(_)) | None => RelayAnswer::not_yet("relay_unproven"),
         }
     }
 
@@ -191,19 +194,23 @@ impl Relay {
         self.machine.lock().replicas(clock::now().mono)
     }
 
-    /// Steps the machine and hands its outputs to the verifier's task. The room for them is reserved
-    /// before: a caller that goes away in the meantime must not take with it what the machine believes
-    /// to be in the air.
-    async fn stepping<T>(&self, step: impl FnOnce(&mut relay::Relay) -> (T, Vec<Output>)) -> T {
-        let room = self.machine.outputs.reserve().await;
-        let (answer, outputs) = step(&mut self.machine.lock());
-        // The task is gone only when the runtime is.
-        if let Ok(room) = room
-            && !outputs.is_empty()
-        {
-            room.send(outputs);
-        }
-        answer
+    /// Has the verifier's task step the machine, and waits for the answer. Nobody else does: outputs that
+    /// are performed in another order than that of their steps can undo a later wake-up, or close a stream
+    /// opened since. A step that was asked for is taken and its outputs performed, also when the caller goes
+    /// away. `None` when the task is gone, which it is only with its runtime.
+    async fn stepping<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&mut relay::Relay) -> (T, Vec<Output>) + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let step = move |relay: &mut relay::Relay| {
+            let (value, outputs) = step(relay);
+            // Whoever asked may be gone.
+            drop(answer.send(value));
+            outputs
+        };
+        self.machine.steps.send(Box::new(step)).await.ok()?;
+        answered.await.ok()
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annul::feed::log::{Ask, FeedLogConfig};
+use annul::feed::report::{ReplicaState, Report, RouteCounts};
 use annul::policy::Policy;
 use annul::position::Position;
 use annul::record::Chain;
@@ -14,6 +15,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures::FutureExt as _;
 
 use crate::stub::{AUDIENCE, ISSUER, STALENESS, Stub, Token, code, eventually, within};
 
@@ -107,6 +109,45 @@ async fn a_verifier_behind_a_relay_refuses_what_is_revoked_and_inherits_the_rela
     assert_eq!(code(&route.decide(&bob).await), "view_stale");
     stub.set_down(false);
     eventually("and recovers", || child.status().is_live()).await;
+}
+
+/// Outputs performed by another than whoever stepped could be performed in another order: the verifier's task
+/// does both. In this test's runtime it runs only while the test waits.
+#[tokio::test]
+async fn a_report_from_behind_is_taken_by_the_verifiers_task_and_by_nobody_else() {
+    let stub = Stub::start().await;
+    let gateway = stub.builder().relay(FeedLogConfig::new("")).build().await.unwrap();
+    within(gateway.ready()).await;
+    let relay = gateway.relay().unwrap();
+    eventually("the relay can introduce", || relay.introduction().status == 200).await;
+    let body = report().to_json();
+    let mut asked = std::pin::pin!(relay.report("child", "one", &body));
+    assert_eq!(asked.as_mut().now_or_never(), None);
+    assert!(relay.replicas().is_empty(), "the task has not run");
+    assert_eq!(within(asked).await.status, 200);
+    assert_eq!(relay.replicas().len(), 1);
+
+    // Whoever asked and went away asked all the same.
+    assert_eq!(relay.report("child", "two", &body).now_or_never(), None);
+    eventually("the report is taken", || relay.replicas().len() == 2).await;
+}
+
+fn report() -> Report {
+    Report {
+        position: None,
+        chain: None,
+        state: ReplicaState::Cold,
+        leeway: 0,
+        longest_age: 3,
+        audiences: Vec::new(),
+        routes: RouteCounts::default(),
+        interval: 1,
+        version: String::new(),
+        nonce: "n".to_owned(),
+        canaries: Vec::new(),
+        behind: Vec::new(),
+        unlisted: 0,
+    }
 }
 
 #[tokio::test]
