@@ -1,9 +1,7 @@
 //! Assertions as grants: who may make them, and that each counts once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use annul_authority::authority::Caller;
+use annul_authority::error::VerbError;
 use annul_authority::model::SubjectNames;
 use annul_authority::secrets::secret::Secret;
 use annul_authority::secrets::signing::{SigningAlgorithm, SigningKey};
@@ -17,8 +15,8 @@ use crate::exchange::{client, said};
 use crate::idp::Idp;
 use crate::world::{FOREIGN, ISSUER, World, code, target};
 
-/// Assertions that are redeemed while their issuer comes and goes: each may meet it at any moment.
-const REMOVED_MEANWHILE: usize = 3000;
+/// How often the issuer is removed and added again while assertions are redeemed.
+const COMINGS_AND_GOINGS: usize = 800;
 
 async fn trusting(idp: &Idp) -> World {
     let world = World::new().await;
@@ -37,7 +35,7 @@ fn assertion(idp: &Idp, world: &World, typ: &str, more: Value) -> Secret {
     Secret::new(idp.key.sign_token(typ, claims.as_object().unwrap()).unwrap())
 }
 
-async fn redeem(world: &World, assertion: &Secret) -> Result<Granted, annul_authority::error::VerbError> {
+async fn redeem(world: &World, assertion: &Secret) -> Result<Granted, VerbError> {
     let request = AssertionRequest { assertion: assertion.clone(), audience: Vec::new(), scope: None };
     world.authority.redeem_assertion(&Caller::client("app"), &client("app"), request).await
 }
@@ -104,27 +102,31 @@ async fn ca_3_an_issuer_that_is_removed_meanwhile_names_none_of_our_own_subjects
     let idp = Idp { key: SigningKey::generate(SigningAlgorithm::EdDsa).unwrap() };
     let world = World::new().await;
     let request = IssuerRequest { subjects: Some(SubjectNames::Apart), ..idp.request() };
-    let (authority, caller, over) = (world.authority.clone(), world.caller.clone(), Arc::new(AtomicBool::new(false)));
-    let is_over = over.clone();
-    let coming_and_going = tokio::spawn(async move {
-        while !is_over.load(Ordering::Relaxed) {
-            authority.add_issuer(&caller, request.clone(), None).await.unwrap();
+    world.authority.add_issuer(&world.caller, request.clone(), None).await.unwrap();
+    let redeem_one = async |attempt: usize| {
+        let one = assertion(&idp, &world, "JWT", json!({ "jti": format!("a{attempt}") }));
+        let granted = redeem(&world, &one).await?;
+        assert_eq!(said(&granted.access_token)["sub"], format!("{FOREIGN}|alice"), "attempt {attempt}");
+        assert_eq!(said(&granted.access_token)["origin"], json!([{ "iss": FOREIGN, "sub": "alice" }]));
+        Ok::<_, VerbError>(())
+    };
+    redeem_one(0).await.unwrap();
+    let (authority, caller) = (world.authority.clone(), world.caller.clone());
+    let comings_and_goings = tokio::spawn(async move {
+        for _ in 0..COMINGS_AND_GOINGS {
             authority.remove_issuer(&caller, FOREIGN).await.unwrap();
+            authority.add_issuer(&caller, request.clone(), None).await.unwrap();
         }
     });
-    let mut opened = 0;
-    for attempt in 0..REMOVED_MEANWHILE {
-        let one = assertion(&idp, &world, "JWT", json!({ "jti": format!("a{attempt}") }));
-        match redeem(&world, &one).await {
-            Ok(granted) => {
-                assert_eq!(said(&granted.access_token)["sub"], format!("{FOREIGN}|alice"), "attempt {attempt}");
-                assert_eq!(said(&granted.access_token)["origin"], json!([{ "iss": FOREIGN, "sub": "alice" }]));
-                opened += 1;
-            }
+    let mut attempt = 0;
+    while !comings_and_goings.is_finished() {
+        attempt += 1;
+        match redeem_one(attempt).await {
+            Ok(()) => {}
             Err(error) => assert_eq!(error.code(), "opens_no_session", "{error}"),
         }
     }
-    over.store(true, Ordering::Relaxed);
-    coming_and_going.await.unwrap();
-    assert!(opened > 0, "the issuer was never there");
+    comings_and_goings.await.unwrap();
+    assert_eq!(code(redeem_one(0).await), "assertion_used");
+    redeem_one(attempt + 1).await.unwrap();
 }
