@@ -49,6 +49,7 @@ fn a_session_has_the_targets_of_its_tokens_but_the_tokens_own() {
         idle_limit: None,
         claims,
         confirmation: Some(ProofKey::Jwk("proof".to_owned())),
+        bound_from: None,
         fingerprint: Some("f1".to_owned()),
         ancestors: vec![Ancestor::session(idp, "f1"), Ancestor::subject(idp, "bob")],
         actor: None,

@@ -64,6 +64,21 @@ async fn i16_entries_outlast_tokens_from_when_the_clock_of_an_earlier_process_ra
     }
 }
 
+/// A machine that woke up in another decade must not keep every entry for that long, now and after each start.
+#[tokio::test]
+async fn a_wild_reading_of_an_earlier_process_is_reckoned_with_for_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(with_log(dir.path()).await);
+    let clock = Clock::from_source(ManualClock::at(UnixMillis(2 * START.0)));
+    let store = SqliteStore::open(dir.path(), SqliteOptions::default(), clock).unwrap();
+    store.note(Act::new("tester", "test"), None).await.unwrap();
+    drop(store);
+    let store = open(dir.path()).unwrap();
+    let at = revoke(&store, "alice").await.unwrap();
+    let until = store.revocation(at).await.unwrap().unwrap().until;
+    assert_eq!(until, Until::At(START.next_second().plus(24 * 3600 + 900 + 60 + 5)));
+}
+
 #[tokio::test]
 async fn i2_what_was_acknowledged_is_on_disk_without_closing() {
     let dir = tempfile::tempdir().unwrap();

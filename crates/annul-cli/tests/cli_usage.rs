@@ -192,6 +192,7 @@ fn answered_with(status: &str, body: &str, arguments: &[&str]) -> Ran {
             while request.last() != Some(&b'}') {
                 let mut part = [0; 4096];
                 let count = connection.read(&mut part).unwrap();
+                assert!(count > 0, "the request ended before its body did");
                 request.extend_from_slice(&part[..count]);
             }
             connection.write_all(answer.as_bytes()).unwrap();

@@ -96,7 +96,7 @@ impl Trust {
     /// Verifies a token by its issuer's keys and what is expected of that issuer.
     ///
     /// # Errors
-    /// [`TokenError::KeyUnknown`] may only mean that this process is behind:
+    /// Some, such as [`TokenError::KeyUnknown`], may only mean that this process is behind:
     /// [`Policy::refuse`](crate::policy::Policy::refuse) tells the two apart.
     pub fn verify(&self, view: &View, token: &str, now: UnixSeconds) -> Result<VerifiedToken, TokenError> {
         match self.verify_on(&view.ground(), token, now) {

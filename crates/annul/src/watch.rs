@@ -62,6 +62,8 @@ pub struct Watch {
     changed: Receiver<()>,
     reconsidered: Receiver<()>,
     told_unvouched: bool,
+    /// By how much it asks before it has to, so that not all ask at once when the view goes stale for all.
+    earlier: Duration,
 }
 
 /// The authority's last word for the token: it covers this state of the view, and grows old as a view does.
@@ -83,7 +85,8 @@ enum Standing {
 impl Watch {
     pub(crate) fn new(route: Route, token: VerifiedToken) -> Self {
         let (changed, reconsidered) = (route.verifier().changes(), route.verifier().reconsidered());
-        Self { route, token, text: None, vouched: None, changed, reconsidered, told_unvouched: false }
+        let earlier = draw_below(route.verifier().max_staleness() / 4);
+        Self { route, token, text: None, vouched: None, changed, reconsidered, told_unvouched: false, earlier }
     }
 
     /// Has the authority asked about `token`, the text of the one that was let in, when an entry, its age
@@ -222,12 +225,14 @@ impl Watch {
     }
 
     /// How old may be what an open connection goes on by. A route that asks about every request states no
-    /// age: there it is the verifier's own, which the authority was told of. `None` where only the signature
-    /// counts.
+    /// age: there it is the verifier's own, which the authority was told of, and up to a quarter less. `None`
+    /// where only the signature counts.
     fn max_staleness(&self) -> Option<Duration> {
         match self.route.policy().consults() {
             Consults::Check { max_staleness } => Some(max_staleness),
-            Consults::Ask | Consults::Introspect => Some(self.route.verifier().max_staleness()),
+            Consults::Ask | Consults::Introspect => {
+                Some(self.route.verifier().max_staleness().saturating_sub(self.earlier))
+            }
             Consults::Verify => None,
         }
     }

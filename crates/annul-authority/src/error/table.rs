@@ -198,7 +198,9 @@ fn refused_row(refused: &Refused) -> Row {
 const fn refresh_hint(refusal: RefreshRefusal) -> &'static str {
     match refusal {
         RefreshRefusal::OtherClient => "refresh as the client that the session was opened for",
-        RefreshRefusal::OtherKey => "sign the proof with the key that the session was opened with",
+        RefreshRefusal::OtherKey => {
+            "sign the proof with the key that the session was opened with, or first refreshed with"
+        }
         RefreshRefusal::OutsideWindow => "refresh shortly before the access token expires; after that, log in again",
         RefreshRefusal::Reused => "log in again; if it was not you who used it, look at the user's other sessions",
         RefreshRefusal::Unknown => "use the newest refresh token that was received, or log in again",

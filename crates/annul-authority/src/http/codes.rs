@@ -173,7 +173,7 @@ codes! {
     RefreshTokenOtherClient "refresh_token_other_client" 400 "The refresh token belongs to another client"
         "Refresh as the client that the session was opened for."
     RefreshTokenOtherKey "refresh_token_other_key" 400 "The session is bound to another proof key"
-        "Sign the proof with the key that the session was opened with."
+        "Sign the proof with the key that the session was opened with, or first refreshed with."
     RefreshOutsideWindow "refresh_outside_window" 400 "The tokens cannot be renewed at this time"
         "Refresh shortly before the access token expires; after that, log in again."
     InvalidClient "invalid_client" 401 "The caller did not prove who it is"

@@ -125,6 +125,8 @@ pub enum Presented {
         jti: String,
         /// Its `exp`.
         expires: UnixSeconds,
+        /// Whether it is bound to a key.
+        is_bound: bool,
     },
 }
 
@@ -201,7 +203,7 @@ mod tests {
     }
 
     fn access(jti: &str) -> Presented {
-        Presented::AccessToken { jti: jti.to_owned(), expires: UnixSeconds(0) }
+        Presented::AccessToken { jti: jti.to_owned(), expires: UnixSeconds(0), is_bound: false }
     }
 
     fn family(generation: u32, current: RefreshMark, spent: RefreshMark) -> RefreshFamily {

@@ -51,6 +51,10 @@ pub struct Session {
     /// The proof key its tokens are bound to (`cnf.jkt` or `cnf.x5t#S256`).
     #[serde(default)]
     pub confirmation: Option<ProofKey>,
+    /// The generation of the credential whose redemption bound it. It and those before were bound to
+    /// nothing. `None` for a session that is bound since its login, or not at all.
+    #[serde(default)]
+    pub bound_from: Option<u32>,
     /// The sessions and subjects it descends from, the claim `origin`.
     #[serde(default)]
     pub ancestors: Vec<Ancestor>,

@@ -11,12 +11,17 @@ use crate::store::Appended;
 use crate::verbs::revocations::{RevokeOutcome, RevokeRequest};
 
 impl Authority {
-    /// What an earlier attempt with the act's idempotency key appended, if it has one and there was one.
+    /// What an earlier attempt with the act's idempotency key appended, if it has one and there was one. This
+    /// process then knows the keys as that attempt left them, also where it was cut off after its commit.
     pub(crate) async fn answered(&self, act: &Act) -> Result<Option<Appended>, VerbError> {
         if act.idempotency.is_none() {
             return Ok(None);
         }
-        Ok(self.store().answered(act.clone()).await?)
+        let earlier = self.store().answered(act.clone()).await?;
+        if earlier.is_some() {
+            self.reload().await?;
+        }
+        Ok(earlier)
     }
 
     /// The answer to an earlier attempt of this revocation. A dry run attempts nothing and has none.

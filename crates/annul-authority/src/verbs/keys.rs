@@ -353,6 +353,7 @@ impl Authority {
         let filter = RevocationFilter { target: Some(key), after: None, limit: 1 };
         let stored = self.store().revocations(filter).await?;
         let first = stored.into_iter().next().ok_or_else(|| unknown_key(&name))?;
+        self.reload().await?;
         let (position, acknowledged_at) = (first.at, first.time.0);
         Ok(Revoked {
             revocations: vec![self.item(first)],

@@ -185,7 +185,11 @@ impl Authority {
         let next = random::token_id_after(jti, self.clock().millis())?;
         let redeem = Redeem {
             sid: sid.to_owned(),
-            presented: Presented::AccessToken { jti: jti.to_owned(), expires: token.expires() },
+            presented: Presented::AccessToken {
+                jti: jti.to_owned(),
+                expires: token.expires(),
+                is_bound: token.claims().confirmations().next().is_some(),
+            },
             named: vec![token.token_target().hash(self.hash_key())],
             by: asker(&request)?,
             bind_to: request.bind_to(),

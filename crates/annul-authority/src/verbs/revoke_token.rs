@@ -49,13 +49,13 @@ impl Authority {
             Err(error) => return Err(error),
         };
         let is_this_clients = token.is_own() && token.client() == Some(client.client_id.as_str());
-        // Before anything is said of the token itself: one that is refused everywhere still renews its session.
-        if is_this_clients && let Some(view) = self.session_with_token(client, &token).await? {
-            return self.end_by_token(caller, &view).await;
-        }
         // A verifier may still accept it within its leeway, so within the largest it is revoked.
         if token.expires().plus(self.settings().max_leeway) <= self.clock().seconds() {
-            return Ok(TokenRevocation::Nothing);
+            return if is_this_clients {
+                self.end_what_it_renews(caller, &token).await
+            } else {
+                Ok(TokenRevocation::Nothing)
+            };
         }
         let judged = match self.judge(&token).await {
             Ok(judged) => judged,
@@ -66,9 +66,27 @@ impl Authority {
             return self.not_this_clients(caller, Some(token.token_target().text(self.issuer()))).await;
         }
         if judged.refusal.is_some() {
+            return self.end_what_it_renews(caller, &token).await;
+        }
+        match judged.snapshot.session {
+            Some(view) if ends_with_its_token(client, &view.session) => self.end_by_token(caller, &view).await,
+            _ => self.revoke_access_token(caller, &token).await,
+        }
+    }
+
+    /// A token that nobody accepts may still be exchanged for the next. Then its session ends, and no other:
+    /// an old token proves little.
+    async fn end_what_it_renews(&self, caller: &Caller, token: &VerifiedToken) -> Result<TokenRevocation, VerbError> {
+        if !self.setup().refresh.exchange.contains(self.clock().seconds(), token.expires()) {
             return Ok(TokenRevocation::Nothing);
         }
-        self.revoke_access_token(caller, &token).await
+        let Some(sid) = token.sid() else { return Ok(TokenRevocation::Nothing) };
+        let view = self.store().session(sid).await?.filter(|view| view.status != SessionStatus::Ended);
+        if view.is_none_or(|view| view.session.refresh_by != Some(RefreshBy::AccessToken)) {
+            return Ok(TokenRevocation::Nothing);
+        }
+        self.store().end_session(caller.act("token.revoke", None), sid).await?;
+        Ok(TokenRevocation::Revoked)
     }
 
     async fn revoke_refresh_token(
@@ -86,17 +104,6 @@ impl Authority {
             return Ok(TokenRevocation::Nothing);
         }
         self.end_by_token(caller, &view).await
-    }
-
-    /// The session that ends with this token, unless it has ended before.
-    async fn session_with_token(
-        &self,
-        client: &OAuthClient,
-        token: &VerifiedToken,
-    ) -> Result<Option<SessionView>, VerbError> {
-        let Some(sid) = token.sid() else { return Ok(None) };
-        let view = self.store().session(sid).await?;
-        Ok(view.filter(|view| view.status != SessionStatus::Ended && ends_with_its_token(client, &view.session)))
     }
 
     async fn end_by_token(&self, caller: &Caller, view: &SessionView) -> Result<TokenRevocation, VerbError> {

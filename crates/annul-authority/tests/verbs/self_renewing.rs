@@ -108,3 +108,16 @@ async fn i14_revoked_with_all_that_its_user_has_it_stays_so_and_takes_no_later_l
     world.authority.lift(&world.caller, lift).await.unwrap();
     assert_eq!(code(exchange(&world, &opened.access_token).await), "session_revoked", "no lift revives it");
 }
+
+#[tokio::test]
+async fn an_old_token_ends_no_more_than_the_session_it_can_renew() {
+    let world = world(RefreshRevocation::Subject).await;
+    let (old, later) = (open(&world).await, open(&world).await);
+    world.advance(LONG_EXPIRED);
+    assert_eq!(take_back(&world, &old.access_token).await, TokenRevocation::Revoked);
+    assert_eq!(world.authority.session(&old.sid).await.unwrap().status, SessionState::Ended);
+    assert_eq!(world.authority.session(&later.sid).await.unwrap().status, SessionState::Live);
+    world.advance(8 * DAY);
+    assert_eq!(take_back(&world, &later.access_token).await, TokenRevocation::Nothing, "nobody exchanges it now");
+    assert_eq!(world.authority.session(&later.sid).await.unwrap().status, SessionState::Live);
+}

@@ -58,7 +58,11 @@ impl Relay {
             for output in &mut out {
                 match output {
                     Output::JudgeCanary { id, token } => log.canary(id, token),
-                    Output::Send(Request::Report { report, .. }) => add_those_behind(report, log, now.mono),
+                    Output::Send(Request::Report { report, .. }) => {
+                        // Those that are gone for good are no longer reckoned with.
+                        log.tick(now);
+                        add_those_behind(report, log, now.mono);
+                    }
                     _ => {}
                 }
             }

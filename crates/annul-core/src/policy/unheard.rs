@@ -26,15 +26,18 @@ impl Policy {
 
     /// What may be against the token only because this process has not heard of it.
     fn unheard(&self, error: &TokenError, view: &View, token: &str, moment: Moment) -> Option<Cause> {
-        let is_named = match error {
+        let no_key_was_tried = match error {
             TokenError::KeyUnknown => true,
             TokenError::SignatureInvalid | TokenError::KeyAmbiguous => false,
             TokenError::LifeTooLong if !self.is_up_to_date(view, moment) => return Some(Cause::LongestLifeUnknown),
             _ => return None,
         };
         let token = UnverifiedToken::parse(token).ok()?;
-        // Without a kid the keys at hand were tried: the right one may be yet to come. With one it was found.
-        let may_be_of_a_new_key = is_named || (token.header().kid().is_none() && !has_ended(&token, view, moment));
+        let header = token.header();
+        // Without a kid the keys at hand were tried: the right one may be yet to come. With one it was found, and
+        // a secret never comes by the log.
+        let may_be_yet_to_come = || header.kid().is_none() && !header.alg().is_symmetric();
+        let may_be_of_a_new_key = no_key_was_tried || (may_be_yet_to_come() && !has_ended(&token, view, moment));
         let issuer = token.claims().iss()?;
         (may_be_of_a_new_key && !self.knows_all_keys(view, issuer, moment)).then_some(Cause::KeysUnknown)
     }

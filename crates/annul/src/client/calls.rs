@@ -12,8 +12,8 @@ use super::revocation::{
 };
 use super::types::{
     AddIssuer, AuditQuery, ChangePassword, CheckAnswer, CheckToken, ClientCredential, CredentialChanged, DeviceInfo,
-    DeviceList, Introspection, KillKey, Login, Logout, LookupIdAnswer, MachineToken, OpenSession, Reason, SessionInfo,
-    SessionList, SetClaims, TokenAnswer,
+    DeviceList, Introspection, KillKey, Login, Logout, LogoutScope, LookupIdAnswer, MachineToken, OpenSession, Reason,
+    SessionInfo, SessionList, SetClaims, TokenAnswer,
 };
 use super::{AuthorityClient, Call, ClientError};
 use crate::error::ConfigError;
@@ -107,10 +107,12 @@ impl AuthorityClient {
         self.call(Call::new(Method::POST, "v1/login").json(login)).await
     }
 
-    /// Ends sessions by the user's own access token.
+    /// Ends sessions by the user's own access token. Where the answer is lost only the end of the token's own
+    /// session is asked for again: the others refuse the token that they have ended.
     pub async fn logout(&self, access_token: &str, logout: &Logout) -> Result<RevocationAnswer, ClientError> {
         let call = Call::new(Method::POST, "v1/logout").json(logout).bearer(access_token)?;
-        self.patient(logout.wait).call(call.once()).await
+        let call = if logout.scope == LogoutScope::Local { call.harmless() } else { call };
+        self.patient(logout.wait).call(call).await
     }
 }
 

@@ -140,7 +140,7 @@ pub(super) fn token(generation: u32) -> Presented {
 }
 
 pub(super) fn access(jti: &str) -> Presented {
-    Presented::AccessToken { jti: jti.to_owned(), expires: START.floor().plus(LIFE) }
+    Presented::AccessToken { jti: jti.to_owned(), expires: START.floor().plus(LIFE), is_bound: false }
 }
 
 pub(super) fn ask(sid: &str, presented: Presented, by: RefreshAsker) -> Redeem {

@@ -99,7 +99,8 @@ pub async fn rt_4_a_repetition_is_judged_again(bench: Bench) {
 }
 
 /// The session is the key's with the redemption, so that nothing of it is redeemed without the key; one
-/// that has a key keeps it, and what issues nothing binds nothing.
+/// that has a key keeps it, and what issues nothing binds nothing. What it was bound by was anybody's: its copy
+/// ends the session, for the key may be the thief's.
 pub async fn dp_5_a_redemption_binds_a_session_that_is_bound_to_no_key(bench: Bench) {
     let bench = refreshable(bench).await;
     let [hers, other] = ["hers", "other"].map(|key| ProofKey::Jwk(key.to_owned()));
@@ -116,13 +117,17 @@ pub async fn dp_5_a_redemption_binds_a_session_that_is_bound_to_no_key(bench: Be
     rotated(bench.store.redeem(act(), binding(1, &hers), plan(&bench)).await);
     assert_eq!(bound_to().await, Some(hers.clone()));
     for by in [asker(), with(&other)] {
-        assert_eq!(refusal(redeem_as(&bench, "s1", token(2), by.clone()).await), RefreshRefusal::OtherKey);
-        assert_eq!(refusal(redeem_as(&bench, "s1", token(1), by).await), RefreshRefusal::OtherKey);
+        assert_eq!(refusal(redeem_as(&bench, "s1", token(2), by).await), RefreshRefusal::OtherKey);
     }
     assert_eq!(repeated(redeem_as(&bench, "s1", token(1), with(&hers)).await), sealed(2));
     rotated(redeem_as(&bench, "s1", token(2), with(&hers)).await);
-    bench.revoke("confirmation:hers", Cutoff::Always, Reach::Both).await;
+    assert_eq!(refusal(redeem_as(&bench, "s1", token(2), asker()).await), RefreshRefusal::OtherKey);
+    let stolen = bench.revoke("confirmation:hers", Cutoff::Always, Reach::Both).await.positions;
     assert_revoked(bench.status("s1").await);
+    bench.store.lift(act(), stolen).await.unwrap();
+
+    assert_eq!(refusal(redeem_as(&bench, "s1", token(1), asker()).await), RefreshRefusal::Reused);
+    assert_eq!(bench.status("s1").await, SessionStatus::Ended);
 }
 
 /// What the family never issued proves nothing; what belongs to somebody else ends nothing and is written

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use annul_core::time::UnixMillis;
 use tokio::sync::{mpsc, watch};
 
 use self::queue::{ReadJob, WriteJob, read_job, write_job};
@@ -50,6 +51,9 @@ impl Default for SqliteOptions {
 /// Work that may wait in front of the writer or the readers. Beyond it callers wait, which is how
 /// the authority slows down instead of growing.
 const QUEUE: usize = 4096;
+/// Milliseconds by which an earlier process's clock is believed to have run ahead at the most. Beyond a day it
+/// was a wild reading, which must not hold every later entry for years.
+const MOST_AHEAD: u64 = 24 * 3600 * 1000;
 
 /// A store in a data directory: `annul.db` beside `lock`.
 pub struct SqliteStore {
@@ -69,14 +73,16 @@ impl SqliteStore {
     /// See [`OpenError`]; none of them changes what is there.
     pub fn open(dir: &Path, options: SqliteOptions, clock: Clock) -> Result<Self, OpenError> {
         let opened = open::open(dir, &options)?;
-        let behind = opened.latest.0.saturating_sub(clock.millis().0);
+        let now = clock.millis();
+        let behind = opened.latest.0.saturating_sub(now.0);
         if behind > 0 {
             tracing::warn!(
                 behind_ms = behind,
-                "the clock reads less than when the store was last written; revocations are kept for that much longer"
+                "the clock reads less than when the store was last written; revocations are kept for that much longer, \
+                 by a day at the most"
             );
         }
-        clock.recall(opened.latest);
+        clock.recall(opened.latest.min(UnixMillis(now.0.saturating_add(MOST_AHEAD))));
         let (writes, write_queue) = mpsc::channel(QUEUE);
         let (reads, read_queue) = mpsc::channel(QUEUE);
         let (told, committed) = watch::channel(Committed { head: opened.head, ..Committed::default() });

@@ -70,13 +70,13 @@ fn exposed(
 ) -> Result<ExposedSession> {
     let mut refused: Option<(UnixMillis, Position)> = None;
     let mut closed: Option<UnixMillis> = session.ended.as_ref().map(|ended| ended.time);
-    let watermark = watermark(log, &session);
+    let watermarks = watermarks(log, &session);
     for target in targets {
         for entry in snapshot.tables.revocations_on(&target.1)? {
             if !revokes(&entry, &session, *target) {
                 continue;
             }
-            if entry.reach.access() || stays_here(snapshot, &entry, watermark)? {
+            if entry.reach.access() || stays_here(snapshot, &entry, &watermarks)? {
                 refused = Some(refused.map_or((entry.time, entry.at), |first| first.min((entry.time, entry.at))));
             }
             if entry.reach.sessions() {
@@ -104,19 +104,20 @@ fn exposed(
     })
 }
 
-/// The target of the watermark of the session's group, while there are groups.
-fn watermark(log: &LogState, session: &Session) -> Option<TargetHash> {
+/// The targets of the watermarks of the groups that the session's tokens name, while there are groups.
+fn watermarks(log: &LogState, session: &Session) -> Vec<TargetHash> {
     let issuer = &log.settings.issuer;
-    let subject = Target::one(issuer, TargetKind::Subject, &session.subject).ok()?;
-    let group = log.groups?.of(&subject.hash(&log.hash_key)).to_string();
-    Some(Target::two(issuer, TargetKind::Claim, GROUP_CLAIM, &group).ok()?.hash(&log.hash_key))
+    let watermark = |group: u64| Target::two(issuer, TargetKind::Claim, GROUP_CLAIM, group.to_string()).ok();
+    log.groups_of(session).into_iter().filter_map(watermark).map(|target| target.hash(&log.hash_key)).collect()
 }
 
-/// Whether an entry against sessions has its group's watermark in its own transaction: verifiers ask
+/// Whether an entry against sessions has the watermark of one of their groups in its own transaction: verifiers ask
 /// from there on, and access ends with the session. Where it is too far back to be found, the session
 /// counts as exposed for longer than it was.
-fn stays_here(snapshot: &Snapshot<'_>, entry: &StoredRevocation, watermark: Option<TargetHash>) -> Result<bool> {
-    let Some(watermark) = watermark else { return Ok(false) };
+fn stays_here(snapshot: &Snapshot<'_>, entry: &StoredRevocation, watermarks: &[TargetHash]) -> Result<bool> {
+    if watermarks.is_empty() {
+        return Ok(false);
+    }
     let mut at = entry.at;
     for _ in 0..MOST_LOOKED_BACK {
         at = Position::new(at.epoch, at.seq.saturating_sub(1));
@@ -124,7 +125,7 @@ fn stays_here(snapshot: &Snapshot<'_>, entry: &StoredRevocation, watermark: Opti
         let of_one_act = |earlier: &StoredRevocation| earlier.time == entry.time && earlier.actor == entry.actor;
         match earlier.filter(of_one_act) {
             None => return Ok(false),
-            Some(earlier) if earlier.hash == watermark => return Ok(true),
+            Some(earlier) if watermarks.contains(&earlier.hash) => return Ok(true),
             Some(_) => {}
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn redeem(txn: &mut Txn<'_>, act: &Act, redeem: Redeem, plan: IssuePl
         return refuse(txn, act, &session, (RefreshRefusal::OtherClient, "refresh.other_client"));
     }
     if session.confirmation.is_some() && session.confirmation != redeem.by.proof {
-        return refuse(txn, act, &session, (RefreshRefusal::OtherKey, "refresh.other_key"));
+        return by_another_key(txn, act, (family, session), &redeem.presented);
     }
     match family.recognise(&redeem.presented, txn.commit) {
         Recognised::Unheard => Err(unheard().into()),
@@ -90,6 +90,25 @@ pub(super) fn forget_successor(tables: &mut dyn Write, sid: &str) -> Result<()> 
     }
 }
 
+/// Whoever lacks the key redeems nothing, and ends nothing by trying. But where a redemption bound the
+/// session, credentials up to that one were anybody's: one of them shown again is a copy, and the key may be
+/// the thief's.
+fn by_another_key(
+    txn: &mut Txn<'_>,
+    act: &Act,
+    (family, session): (RefreshFamily, Session),
+    presented: &Presented,
+) -> Result<Redeemed> {
+    let was_anybodys = session.bound_from.is_some_and(|bound_from| match presented {
+        Presented::RefreshToken { generation, .. } => *generation <= bound_from,
+        Presented::AccessToken { is_bound, .. } => !is_bound,
+    });
+    match family.recognise(presented, txn.commit) {
+        Recognised::Spent(_) | Recognised::Earlier if was_anybodys => reused(txn, act, family, session),
+        _ => refuse(txn, act, &session, (RefreshRefusal::OtherKey, "refresh.other_key")),
+    }
+}
+
 fn rotate(
     txn: &mut Txn<'_>,
     act: &Act,
@@ -123,7 +142,7 @@ fn rotate(
     let Some(key) = bind_to else {
         return Ok(Redeemed::Rotated(Box::new(issue(txn, session, next, &redeem.named, plan)?)));
     };
-    let session = Session { confirmation: Some(key), ..session };
+    let session = Session { confirmation: Some(key), bound_from: Some(family.generation), ..session };
     let snapshot = issue(txn, session, next, &redeem.named, plan)?;
     put_session((&mut *txn.tables, &snapshot.log), &snapshot.session)?;
     Ok(Redeemed::Rotated(Box::new(snapshot)))

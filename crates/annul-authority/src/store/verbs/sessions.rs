@@ -64,6 +64,7 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
         claims,
         fingerprint: state.fingerprint.clone(),
         confirmation: new.confirmation,
+        bound_from: None,
         ancestors: new.ancestors,
         actor: new.actor,
         format: new.format,

@@ -43,7 +43,10 @@ fn at_a_verifier(world: &World<'_>, check: &Request<Check>, max_staleness: Micro
                 report.kept(Promise::I8);
                 return;
             }
-            if check.is_refused_as("token_invalid") && world.may_lack_the_key(check, token, max_staleness) {
+            if status == 401
+                && check.is_refused_as("token_invalid")
+                && world.may_lack_the_key(check, token, max_staleness)
+            {
                 report.kept(Promise::I8);
                 return;
             }
