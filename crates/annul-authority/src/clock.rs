@@ -48,7 +48,7 @@ impl Clock {
     }
 
     /// The latest that the wall clock has read here, since this start or, as far as the store
-    /// [remembers](Self::recall) it, before. Tokens may carry times up to it, also when the clock has
+    /// remembers it, before. Tokens may carry times up to it, also when the clock has
     /// stepped back since.
     #[must_use]
     pub fn latest(&self) -> UnixMillis {
