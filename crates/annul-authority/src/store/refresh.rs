@@ -88,7 +88,13 @@ impl RefreshWindow {
     /// Whether `now` lies within the window around `expires`.
     #[must_use]
     pub fn contains(&self, now: UnixSeconds, expires: UnixSeconds) -> bool {
-        expires.minus(self.before) <= now && now < expires.plus(self.after)
+        expires.minus(self.before) <= now && !self.is_over(now, expires)
+    }
+
+    /// Whether `now` lies behind it: what has not been presented by then never may be.
+    #[must_use]
+    pub fn is_over(&self, now: UnixSeconds, expires: UnixSeconds) -> bool {
+        now >= expires.plus(self.after)
     }
 }
 

@@ -74,10 +74,10 @@ impl Authority {
         }
     }
 
-    /// A token that nobody accepts may still be exchanged for the next. Then its session ends, and no other:
-    /// an old token proves little.
+    /// A token that nobody accepts may still be exchanged for the next, now or once its window opens. Then its
+    /// session ends, and no other: an old token proves little.
     async fn end_what_it_renews(&self, caller: &Caller, token: &VerifiedToken) -> Result<TokenRevocation, VerbError> {
-        if !self.setup().refresh.exchange.contains(self.clock().seconds(), token.expires()) {
+        if self.setup().refresh.exchange.is_over(self.clock().seconds(), token.expires()) {
             return Ok(TokenRevocation::Nothing);
         }
         let Some(sid) = token.sid() else { return Ok(TokenRevocation::Nothing) };

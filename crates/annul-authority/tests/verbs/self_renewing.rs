@@ -21,7 +21,12 @@ const LONG_EXPIRED: u64 = 2 * 3600;
 
 /// An authority that exchanges a token for a week after its end.
 async fn world(revocation: RefreshRevocation) -> World {
-    let exchange = RefreshWindow { before: 600, after: 7 * DAY };
+    exchanging_from(600, revocation).await
+}
+
+/// One that exchanges a token from so many seconds before its end on.
+async fn exchanging_from(before: u64, revocation: RefreshRevocation) -> World {
+    let exchange = RefreshWindow { before, after: 7 * DAY };
     let refresh = RefreshSetup { exchange, revocation, ..RefreshSetup::default() };
     World::with(Setup { refresh, ..Setup::new(ISSUER, AUDIENCE) }).await
 }
@@ -120,4 +125,15 @@ async fn an_old_token_ends_no_more_than_the_session_it_can_renew() {
     world.advance(8 * DAY);
     assert_eq!(take_back(&world, &later.access_token).await, TokenRevocation::Nothing, "nobody exchanges it now");
     assert_eq!(world.authority.session(&later.sid).await.unwrap().status, SessionState::Live);
+}
+
+#[tokio::test]
+async fn i14_a_token_that_is_refused_before_it_may_be_exchanged_takes_its_session_along() {
+    let world = exchanging_from(10, RefreshRevocation::Session).await;
+    let opened = open(&world).await;
+    world.revoke(revocation("subject:alice", CutoffText::Now, Reach::Access)).await;
+    assert_eq!(code(exchange(&world, &opened.access_token).await), "refresh_outside_window");
+    assert_eq!(take_back(&world, &opened.access_token).await, TokenRevocation::Revoked);
+    world.advance(LONG_EXPIRED);
+    assert_eq!(code(exchange(&world, &opened.access_token).await), "session_revoked");
 }

@@ -98,13 +98,6 @@ impl CheckedToken {
         self.findings.verdict()
     }
 
-    /// What is in force on a claim that has to be asked about, also where the verdict names something
-    /// weightier.
-    #[must_use]
-    pub fn asked_about(&self) -> Option<Refusal> {
-        self.findings.ask_on()
-    }
-
     /// The position of the newest entry that the token has to be asked about for. An answer from before it
     /// knows nothing of it.
     #[must_use]

@@ -39,14 +39,9 @@ fn at_a_verifier(world: &World<'_>, check: &Request<Check>, max_staleness: Micro
             let entries = world.revoking(token);
             let is_key = matches!(check.code.as_deref(), Some("key_killed" | "key_unknown"));
             let knows_why = check.is_refused_as("token_revoked") || is_key && status == 401;
-            if knows_why && entries.iter().any(|entry| entry.may_hold_in_view(reached, check.ended)) {
-                report.kept(Promise::I8);
-                return;
-            }
-            if status == 401
-                && check.is_refused_as("token_invalid")
-                && world.may_lack_the_key(check, token, max_staleness)
-            {
+            let is_revoked = || entries.iter().any(|entry| entry.may_hold_in_view(reached, check.ended));
+            let knows_no_key = check.is_refused_as("token_invalid") && status == 401;
+            if knows_why && is_revoked() || knows_no_key && world.may_lack_the_key(check, token, max_staleness) {
                 report.kept(Promise::I8);
                 return;
             }
