@@ -3,7 +3,7 @@
 //! A checker that finds nothing may be one that looks at nothing. Each mutation changes a recorded
 //! history in one place, as an authority or a verifier that broke the promise would have left it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -122,8 +122,46 @@ impl Lines {
     /// An acknowledged end of a session that some line of the calm afterwards is about.
     fn ended_session<T>(&self, choose: impl Fn(&Self, &str) -> Option<T>) -> T {
         self.find("revoke", |line| {
-            let ended = line["verb"] == "end" && is_done(line) && own_entry(line).is_some();
-            choose(self, line["sid"].as_str().filter(|_| ended)?)
+            let stands = line["verb"] == "end" && is_done(line) && self.stands(own_entry(line)?);
+            let sid = line["sid"].as_str().filter(|_| stands)?;
+            let was_kept = self.all().any(|other| other["op"] == "revoke" && other["keep"] == sid);
+            choose(self, sid).filter(|_| !was_kept)
+        })
+    }
+
+    /// Whether nobody ever asked to lift the entry. Where somebody did and was not answered, a checker has to
+    /// allow for both.
+    fn stands(&self, entry: &Value) -> bool {
+        let lifts = |line: &Value, at: &Value| line["positions"].as_array().is_some_and(|lifted| lifted.contains(at));
+        !self.all().any(|line| line["op"] == "lift" && lifts(line, &entry["position"]))
+    }
+
+    /// The sessions opened in the calm that nothing can have revoked: they are younger than every cutoff but
+    /// `always`, and whatever was revoked so is none of their names or was lifted by an acknowledged call.
+    fn surely_live(&self) -> BTreeSet<String> {
+        let lifts = self.of("lift").into_iter().filter(is_done);
+        let lifted: Vec<Value> =
+            lifts.flat_map(|line| line["positions"].as_array().cloned().unwrap_or_default()).collect();
+        let end = self.of("final").remove(0);
+        let entries = end["revocations"].as_array().into_iter().flatten();
+        let always = entries.filter(|entry| entry["cutoff"] == "always" && !lifted.contains(&entry["position"]));
+        let doubtful: BTreeSet<&str> = always.filter_map(|entry| entry["target"].as_str()).collect();
+        let opened =
+            self.of("issue").into_iter().filter(|line| is_calm(line) && is_done(line) && line["how"] == "open");
+        let is_certain = |line: &Value| {
+            let (sid, tenant) = (line["sid"].as_str()?, line["tenant"].as_str()?);
+            let names = [format!("session:{sid}"), format!("claim:tenant={tenant}")];
+            names.iter().all(|name| !doubtful.contains(name.as_str())).then(|| sid.to_owned())
+        };
+        opened.filter_map(|line| is_certain(&line)).collect()
+    }
+
+    /// The accepted check of a token that nothing can have revoked, in the calm.
+    fn check_of_a_live_token(&self) -> Value {
+        let live = self.surely_live();
+        self.find("check", |check| {
+            let sid = self.claims(&check["jti"])["sid"].as_str()?.to_owned();
+            Some(check["id"].clone()).filter(|_| is_calm(check) && is_done(check) && live.contains(&sid))
         })
     }
 
@@ -190,6 +228,7 @@ fn accept_after_the_end(lines: &mut Lines) {
 fn accept_after_confirmation(lines: &mut Lines) {
     let id = lines.find("revoke", |revoke| {
         let confirmed = revoke["confirmed"].as_array().filter(|names| !names.is_empty() && is_done(revoke))?;
+        own_entry(revoke).filter(|entry| lines.stands(entry))?;
         let ended = revoke["ended"].as_u64()?;
         // So soon that the view's greatest age has not run out.
         let soon = |check: &Value| check["sent"].as_u64().is_some_and(|sent| sent > ended && sent < ended + 500_000);
@@ -323,18 +362,20 @@ fn store_an_older_position(lines: &mut Lines) {
 }
 
 fn refuse_a_live_token(lines: &mut Lines) {
-    let id = lines.find("check", |check| Some(check["id"].clone()).filter(|_| is_calm(check) && is_done(check)));
+    let id = lines.check_of_a_live_token();
     refuse(lines.line(&id), 401, "token_revoked");
 }
 
 fn miss_an_old_key(lines: &mut Lines) {
-    let id = lines.find("check", |check| Some(check["id"].clone()).filter(|_| is_calm(check) && is_done(check)));
+    let id = lines.check_of_a_live_token();
     refuse(lines.line(&id), 401, "token_invalid");
 }
 
 fn refuse_a_live_session(lines: &mut Lines) {
+    let live = lines.surely_live();
     let id = lines.find("issue", |issue| {
-        Some(issue["id"].clone()).filter(|_| is_calm(issue) && is_done(issue) && issue["how"] == "next")
+        let is_next = is_calm(issue) && is_done(issue) && issue["how"] == "next";
+        Some(issue["id"].clone()).filter(|_| is_next && live.contains(issue["sid"].as_str().unwrap_or_default()))
     });
     let line = lines.line(&id);
     refuse(line, 403, "session_revoked");
@@ -391,11 +432,17 @@ fn next_after_the_end(lines: &mut Lines) {
 
 fn issue_to_a_blocked_subject(lines: &mut Lines) {
     let (token, issues) = (lines.find("issue", |issue| issue.get("token").cloned()), lines.of("issue"));
+    let unblocks: Vec<Value> = lines.of("revoke").into_iter().filter(|line| line["verb"] == "unblock").collect();
     let id = lines.find("revoke", |block| {
         let is_block = block["verb"] == "block" && is_done(block);
         let after = |line: &&Value| line["sent"].as_u64() > block["ended"].as_u64() && is_block;
         let refused = |line: &&Value| line["code"] == "subject_blocked" && line["subject"] == block["subject"];
-        Some(issues.iter().filter(after).find(refused)?["id"].clone())
+        let unblocked = |line: &Value| {
+            let own =
+                |end: &&Value| end["subject"] == block["subject"] && end["ended"].as_u64() > block["sent"].as_u64();
+            unblocks.iter().filter(own).any(|end| end["sent"].as_u64() < line["ended"].as_u64())
+        };
+        Some(issues.iter().filter(after).filter(refused).find(|line| !unblocked(line))?["id"].clone())
     });
     let line = lines.line(&id);
     accept(line);
