@@ -340,7 +340,7 @@ impl Client {
 
     /// A revocation whose answer waits for the verifiers; after it they have to know.
     async fn revoke_and_wait(&mut self) {
-        let Some(held) = self.open().await else { return };
+        let Some(held) = self.open_for_someone().await else { return };
         for verifier in 0..self.shared.verifiers.len() {
             self.check(verifier, &held).await;
         }

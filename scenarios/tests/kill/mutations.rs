@@ -346,9 +346,10 @@ fn change_a_frame(lines: &mut Lines) {
     lines.line(&id)["records"][0]["line"] = json!("{\"at\":\"1:1\",\"kind\":\"noop\"}");
 }
 
+/// In the last look of all, long after the verifier started for the last time.
 fn go_back(lines: &mut Lines, op: &str) {
-    let looks = lines.of(op);
-    let last = looks.iter().rev().find(|look| look["verifier"] == "near" && look["position"].is_string());
+    let looks = lines.of(op).into_iter().filter(|look| look["verifier"] == "near" && look["position"].is_string());
+    let last = looks.max_by_key(|look| look["sent"].as_u64());
     let id = last.unwrap_or_else(|| panic!("the history has no case of: {}", lines.what))["id"].clone();
     lines.line(&id)["position"] = json!("1:1");
 }
