@@ -51,10 +51,16 @@ pub(crate) async fn live(dice: &Dice, kills: u64, folder: &Path) {
 
     // Everything runs again. Each thing is done once more without a disturbance.
     settled(&processes).await;
-    let each = Client::new(Arc::clone(&shared), notebook("each"), dice.apart(CLIENTS + 1));
+    let mut each = Client::new(Arc::clone(&shared), notebook("each"), dice.apart(CLIENTS + 1));
     let mut around = notebook("around");
     reader::look_once(&shared, &mut around).await;
     each.do_each().await;
+
+    // A verifier that was seen to have a key accepts what it signed, however new the key is.
+    let newest = each.outrun_the_keys().await;
+    settled(&processes).await;
+    reader::look_once(&shared, &mut around).await;
+    each.check_everywhere(&newest).await;
 
     // Once every view must be younger than the last acknowledgement, whatever was revoked is dead at
     // every verifier and whatever was not lives.

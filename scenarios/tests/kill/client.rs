@@ -74,7 +74,7 @@ impl Client {
     }
 
     /// Each thing once, undisturbed, so that every history has a case of it.
-    pub(crate) async fn do_each(mut self) {
+    pub(crate) async fn do_each(&mut self) {
         for _ in 0..SUBJECTS {
             let _ = self.open().await;
         }
@@ -91,6 +91,16 @@ impl Client {
         self.keep_account(Afterwards::There).await;
     }
 
+    /// A token by a key that signs before every verifier can have heard of it, for both keys that were heard of
+    /// are killed.
+    pub(crate) async fn outrun_the_keys(&mut self) -> Held {
+        for _ in 0..2 {
+            let held = self.open_for_someone().await.expect("not everybody is shut out");
+            self.kill_key_of(&held).await;
+        }
+        self.open_for_someone().await.expect("not everybody is shut out")
+    }
+
     /// Everything once more when nothing is broken any more: whatever holds then has to hold.
     pub(crate) async fn go_over(mut self) {
         for _ in 0..SUBJECTS {
@@ -98,9 +108,7 @@ impl Client {
         }
         for held in self.shared.all_held() {
             self.take_next(&held).await;
-            for verifier in 0..self.shared.verifiers.len() {
-                self.check(verifier, &held).await;
-            }
+            self.check_everywhere(&held).await;
         }
     }
 
@@ -291,9 +299,7 @@ impl Client {
     async fn log_out_everyone(&mut self) {
         self.revoke_with(json!({"targets": ["issuer"]}), json!({})).await;
         if let Some(held) = self.open_for_someone().await {
-            for verifier in 0..self.shared.verifiers.len() {
-                self.check(verifier, &held).await;
-            }
+            self.check_everywhere(&held).await;
         }
     }
 
@@ -341,14 +347,10 @@ impl Client {
     /// A revocation whose answer waits for the verifiers; after it they have to know.
     async fn revoke_and_wait(&mut self) {
         let Some(held) = self.open_for_someone().await else { return };
-        for verifier in 0..self.shared.verifiers.len() {
-            self.check(verifier, &held).await;
-        }
+        self.check_everywhere(&held).await;
         let body = json!({"targets": [format!("session:{}", held.sid)], "wait": "3s"});
         self.revoke_with(body, json!({"sid": held.sid})).await;
-        for verifier in 0..self.shared.verifiers.len() {
-            self.check(verifier, &held).await;
-        }
+        self.check_everywhere(&held).await;
     }
 
     async fn change_key(&mut self) {
@@ -363,13 +365,17 @@ impl Client {
 
     async fn kill_a_key(&mut self) {
         if let Some(held) = self.shared.any_held(&mut self.dice) {
-            let kid = readable(&held.token)["kid"].as_str().unwrap_or_default().to_owned();
-            let reason = self.reason();
-            let path = format!("/v1/keys/{kid}/kill");
-            let call = Call { method: Method::POST, path, body: Some(json!({"reason": reason})), about: json!({}) };
-            self.revoke("kill_key", &reason, call).await;
+            self.kill_key_of(&held).await;
             let _ = self.open().await;
         }
+    }
+
+    async fn kill_key_of(&mut self, held: &Held) {
+        let kid = readable(&held.token)["kid"].as_str().unwrap_or_default().to_owned();
+        let reason = self.reason();
+        let path = format!("/v1/keys/{kid}/kill");
+        let call = Call { method: Method::POST, path, body: Some(json!({"reason": reason})), about: json!({}) };
+        self.revoke("kill_key", &reason, call).await;
     }
 
     /// The life of an account: made, its password changed, and perhaps removed.
@@ -434,6 +440,12 @@ impl Client {
         for _ in 0..=self.dice.below(BURST) {
             let Some(held) = self.shared.any_held(&mut self.dice) else { return };
             self.check(verifier, &held).await;
+        }
+    }
+
+    pub(crate) async fn check_everywhere(&mut self, held: &Held) {
+        for verifier in 0..self.shared.verifiers.len() {
+            self.check(verifier, held).await;
         }
     }
 

@@ -37,6 +37,7 @@ const MUTATIONS: &[Mutation] = &[
     ("a stored position goes back", "BROKEN I4", store_an_older_position),
     ("a live token is called revoked", "BROKEN I8", refuse_a_live_token),
     ("a verifier has not heard of a key after so long", "BROKEN I8", miss_an_old_key),
+    ("a verifier has not heard of a key that it has", "BROKEN I8", miss_a_new_key),
     ("a live session is called revoked", "BROKEN I8", refuse_a_live_session),
     ("a login after \"log out everywhere\" is refused", "BROKEN I8-fresh", refuse_a_fresh_login),
     ("a token carries less than was acknowledged", "BROKEN I9", issue_an_older_position),
@@ -369,6 +370,14 @@ fn refuse_a_live_token(lines: &mut Lines) {
 
 fn miss_an_old_key(lines: &mut Lines) {
     let id = lines.check_of_a_live_token();
+    refuse(lines.line(&id), 401, "token_invalid");
+}
+
+/// The last check by the client that did each thing once: the key was published a moment before.
+fn miss_a_new_key(lines: &mut Lines) {
+    let own = lines.of("check").into_iter().filter(|check| is_by(check, "each") && is_done(check));
+    let last = own.max_by_key(|check| check["sent"].as_u64());
+    let id = last.unwrap_or_else(|| panic!("the history has no case of: {}", lines.what))["id"].clone();
     refuse(lines.line(&id), 401, "token_invalid");
 }
 
