@@ -40,7 +40,7 @@ ran = subprocess.run(
     # What it writes down stays with the world.
     cwd=world_path.parent,
     env=os.environ | {
-        "ANNUL_WORLD": str(world_path), "ANNUL_ROOT": world["root"], "PYTHONDONTWRITEBYTECODE": "1",
+        "ANNUL_WORLD": str(world_path), "ANNUL_ROOT": world["root"], "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
         "REQUESTS_CA_BUNDLE": world["root"], "SCHEMATHESIS_HOOKS": str(HERE / "hooks.py"),
         "ANNUL_CLIENT_ID": world["client"]["id"], "ANNUL_CLIENT_SECRET": world["client"]["secret"],
     },

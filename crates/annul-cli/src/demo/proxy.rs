@@ -62,9 +62,11 @@ async fn accept(listener: TcpListener, to: SocketAddr, wire: watch::Receiver<Wir
 
 async fn forward(mut inward: TcpStream, to: SocketAddr, mut wire: watch::Receiver<Wire>) {
     let Ok(mut outward) = TcpStream::connect(to).await else { return };
+    // A wire that was cut carries nothing more, also if something stood ready to be carried.
     tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut inward, &mut outward) => {}
+        biased;
         _ = wire.wait_for(|wire| *wire == Wire::Cut) => {}
+        _ = tokio::io::copy_bidirectional(&mut inward, &mut outward) => {}
     }
 }
 

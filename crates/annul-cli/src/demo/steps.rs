@@ -286,7 +286,7 @@ impl Stage {
     /// Then it says that it cannot know, except of what it does know.
     async fn cut_off(&mut self, bob: &Session) -> Result<(Measured, ()), Problem> {
         let victim = self.authority.open("dave", "phone", &["reader"]).await?;
-        self.edge_accepts(&victim.token).await?;
+        passes(std::slice::from_ref(&self.edge), &victim.token).await?;
         let known = self.authority.open("gina", "phone", &["reader"]).await?;
         let probe = Probe::start(std::slice::from_ref(&self.edge), &known.token).await?;
         probe.refused_since(self.authority.end(&known.sid).await?.at).await?;
@@ -325,7 +325,7 @@ impl Stage {
                 other => return Err(format!("recovering, edge answered {other:?} to what it missed").into()),
             }
         };
-        self.edge_accepts(&bob.token).await?;
+        passes(std::slice::from_ref(&self.edge), &bob.token).await?;
         Ok((Measured { refusals: vec![("edge".to_owned(), refused_after)] }, ()))
     }
 
@@ -338,18 +338,6 @@ impl Stage {
         match self.authority.next_token(&session.sid).await? {
             None => Ok(()),
             Some(_) => Err("a session that is over got a token".into()),
-        }
-    }
-
-    /// Returns once the edge accepts the token; it may be catching up, and then cannot know.
-    async fn edge_accepts(&self, token: &str) -> Result<(), Problem> {
-        let started = Instant::now();
-        loop {
-            match self.edge.show(token).await? {
-                Answer::Accepted { .. } => return Ok(()),
-                Answer::CannotKnow if started.elapsed() < PATIENCE => {}
-                other => return Err(format!("edge answered {other:?} to a token that must pass").into()),
-            }
         }
     }
 

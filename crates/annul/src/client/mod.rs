@@ -142,12 +142,14 @@ impl AuthorityClient {
     async fn deliver(&self, call: Call) -> Result<Bytes, ClientError> {
         let deadline = Instant::now() + self.within;
         let mut pause = FIRST_PAUSE;
+        let mut failed = None;
         loop {
             let attempt = tokio::time::timeout_at(deadline, self.attempt(&call)).await;
             let Undelivered { error, may_be_done } = match attempt {
                 Ok(Ok(body)) => return Ok(body),
                 Ok(Err(undelivered)) => undelivered,
-                Err(_) => return Err(ClientError::TimedOut { url: self.base.to_string(), within: self.within }),
+                // Why an attempt failed says more than that the last one had no time left.
+                Err(_) => return Err(failed.unwrap_or_else(|| self.timed_out())),
             };
             let repeats = self.on_failure == OnFailure::Repeat && (call.twice == Twice::AsOnce || !may_be_done);
             let Some(asked) = error.may_repeat().filter(|_| repeats) else {
@@ -159,7 +161,12 @@ impl AuthorityClient {
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+            failed = Some(error);
         }
+    }
+
+    fn timed_out(&self) -> ClientError {
+        ClientError::TimedOut { url: self.base.to_string(), within: self.within }
     }
 
     async fn attempt(&self, call: &Call) -> Result<Bytes, Undelivered> {

@@ -207,12 +207,13 @@ async fn tokens_are_not_used_before_the_application_kept_the_successor() {
 
 #[tokio::test]
 async fn a_token_falls_due_by_expires_in_and_is_given_while_its_successor_is_fetched() {
-    let (tokens, kept, holder) = resumed().await;
-    tokens.set_life(2);
+    let (tokens, kept) = (Tokens::start().await, Kept::default());
+    let holder = builder(&tokens, &kept).lead(Duration::from_secs(4)).resume("r1").unwrap();
+    tokens.set_life(8);
     assert_eq!(token(&holder).await, "access.2");
     tokens.set_life(LIFE);
     tokens.hold();
-    // Nothing in the token says when it ends; half of its two seconds on, it is due at the latest.
+    // Nothing in the token says when it ends. In the midst of its life it is due, and ample time is left.
     within(async {
         while tokens.requests() < 2 {
             assert_eq!(token(&holder).await, "access.2");

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures::FutureExt as _;
 
-use crate::stub::{AUDIENCE, ISSUER, STALENESS, Stub, Token, code, eventually, within};
+use crate::stub::{AUDIENCE, ISSUER, SHORT, STALENESS, Stub, Token, code, eventually, within};
 
 #[derive(serde::Deserialize)]
 struct After {
@@ -72,7 +72,7 @@ fn behind(stub: &Stub, url: &str) -> annul::VerifierBuilder {
         .authority(url, "child", "secret")
         .through_relay()
         .feed_key(&stub.feed_key())
-        .max_staleness(Duration::from_secs(3))
+        .max_staleness(SHORT * 2)
         .name("child")
         .instance("one")
 }
@@ -80,13 +80,12 @@ fn behind(stub: &Stub, url: &str) -> annul::VerifierBuilder {
 #[tokio::test]
 async fn a_verifier_behind_a_relay_refuses_what_is_revoked_and_inherits_the_relays_age() {
     let stub = Stub::start().await;
-    let gateway =
-        stub.builder().max_staleness(Duration::from_secs(3)).relay(FeedLogConfig::new("")).build().await.unwrap();
+    let gateway = stub.builder().max_staleness(SHORT * 2).relay(FeedLogConfig::new("")).build().await.unwrap();
     within(gateway.ready()).await;
     let url = serve(gateway.relay().unwrap()).await;
     let child = behind(&stub, &url).build().await.unwrap();
     within(child.ready()).await;
-    let route = child.route(Policy::check(Duration::from_secs(3)));
+    let route = child.route(Policy::check(SHORT * 2));
     let (alice, bob) =
         (stub.token(&Token::default()), stub.token(&Token { subject: "bob", jti: "t2", ..Token::default() }));
     assert_eq!(code(&route.decide(&alice).await), "ok");

@@ -33,12 +33,14 @@ use tokio::sync::{Semaphore, watch};
 pub(crate) const ISSUER: &str = "https://auth.example";
 pub(crate) const AUDIENCE: &str = "shop";
 pub(crate) const STALENESS: Duration = Duration::from_secs(60);
+/// How old a view may be where it is to become too old. On a busy machine much less would be so at once.
+pub(crate) const SHORT: Duration = Duration::from_secs(3);
 const LOG: &str = "stub-log";
 const HASH_KEY: [u8; 32] = [7; 32];
 const FEED_SEED: [u8; 32] = [9; 32];
 const MAX_LEEWAY: u64 = 30;
 /// How long a test waits for something that must come.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// The stub, serving until the test's runtime ends.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use annul::policy::OnStale;
 use annul::target::TargetKind;
 use annul_core::algebra::Cutoff;
 
-use crate::stub::{STALENESS, Stub, Token, code, eventually};
+use crate::stub::{SHORT, STALENESS, Stub, Token, code, eventually};
 
 #[tokio::test]
 async fn a_revocation_is_refused_once_applied_and_touches_nobody_else() {
@@ -68,11 +68,10 @@ async fn a_token_seen_before_is_verified_again_when_its_issuer_changes() {
 #[tokio::test]
 async fn cut_off_from_the_feed_each_route_answers_by_its_policy_and_recovers() {
     let stub = Stub::start().await;
-    let short = Duration::from_millis(1500);
-    let verifier = stub.builder().max_staleness(short).build().await.unwrap();
+    let verifier = stub.builder().max_staleness(SHORT).build().await.unwrap();
     verifier.ready().await;
-    let closed = verifier.route(Policy::check(short));
-    let open = verifier.route(Policy::check(short).on_stale(OnStale::Open { max_age: Duration::from_secs(600) }));
+    let closed = verifier.route(Policy::check(SHORT));
+    let open = verifier.route(Policy::check(SHORT).on_stale(OnStale::Open { max_age: Duration::from_secs(600) }));
     let verify = verifier.route(Policy::verify_only());
     let alice = stub.token(&Token::default());
     let killed = stub.token(&Token { subject: "mallory", jti: "t2", ..Token::default() });

@@ -1,6 +1,7 @@
 //! Connections that stay.
 
 use std::future::IntoFuture as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use annul::target::TargetKind;
 use annul::{Route, Verifier};
 use serde_json::json;
 
-use crate::stub::{STALENESS, Stub, Token, eventually, within};
+use crate::stub::{SHORT, STALENESS, Stub, Token, eventually, within};
 
 async fn let_in(route: &Route, token: &str) -> Authorized {
     match route.decide(token).await {
@@ -45,7 +46,7 @@ async fn a_revocation_closes_the_connection_it_concerns() {
 #[tokio::test]
 async fn a_connection_let_in_by_its_youth_ends_with_it() {
     let stub = Stub::start().await;
-    let policy = Policy::check(STALENESS).check_after(Duration::from_secs(3));
+    let policy = Policy::check(STALENESS).check_after(Duration::from_secs(10));
     let route = stub.verifier().await.route(policy);
     let token = stub.token(&Token::default());
     let watch = route.watch(&let_in(&route, &token).await);
@@ -87,8 +88,15 @@ async fn a_connection_is_asked_about_where_its_token_is_known_and_goes_on_with_t
     let restamped = stub.token(&Token::default());
     stub.answer_asks(json!({"verdict": "active", "position": at.to_string(), "access_token": restamped}));
     assert_eq!(within(mute.event()).await, WatchEvent::Unvouched, "it has no text to ask about");
-    let nothing = tokio::time::timeout(Duration::from_millis(300), asking.event()).await;
-    assert!(nothing.is_err(), "{nothing:?}");
+    {
+        let mut event = pin!(asking.event());
+        tokio::select! {
+            event = &mut event => panic!("{event:?}"),
+            () = eventually("the authority is asked", || stub.asks() > 0) => {}
+        }
+        let nothing = tokio::time::timeout(Duration::from_millis(300), event).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+    }
     assert_eq!(stub.asks(), 1, "the new token is not asked about again");
 
     stub.answer_asks(json!({"verdict": "revoked"}));
@@ -118,9 +126,8 @@ async fn an_entry_to_be_asked_about_reaches_connections_of_routes_that_always_as
 #[tokio::test]
 async fn a_connection_on_the_authoritys_word_is_asked_about_again_while_the_view_is_stale() {
     let stub = Stub::start().await;
-    let staleness = Duration::from_millis(1500);
-    let verifier = short(&stub, staleness).await;
-    let route = verifier.route(Policy::check(staleness).on_stale(OnStale::Ask));
+    let verifier = short(&stub, SHORT).await;
+    let route = verifier.route(Policy::check(SHORT).on_stale(OnStale::Ask));
     let token = stub.token(&Token::default());
     let authorized = let_in(&route, &token).await;
     let watch = tokio::spawn(route.watch(&authorized).asking(&token).close());
@@ -136,7 +143,7 @@ async fn a_connection_on_the_authoritys_word_is_asked_about_again_while_the_view
 async fn a_connection_of_a_route_that_always_asks_is_asked_about_once_the_view_is_stale() {
     for policy in [Policy::ask(), Policy::introspect()] {
         let stub = Stub::start().await;
-        let verifier = short(&stub, Duration::from_millis(1500)).await;
+        let verifier = short(&stub, SHORT).await;
         let route = verifier.route(policy);
         let token = stub.token(&Token::default());
         let authorized = let_in(&route, &token).await;
@@ -153,7 +160,7 @@ async fn a_connection_of_a_route_that_always_asks_is_asked_about_once_the_view_i
 async fn a_connection_is_looked_at_when_its_token_comes_of_the_age_that_the_route_names() {
     let stub = Stub::start().await;
     let verifier = stub.verifier().await;
-    let age = Duration::from_secs(2);
+    let age = Duration::from_secs(4);
     let token = stub.token(&Token::default());
     let by_login = verifier.route(Policy::check(STALENESS).max_auth_age(age));
     let by_window = verifier.route(Policy::check(STALENESS).ask_after(age));
@@ -170,17 +177,16 @@ async fn a_connection_is_looked_at_when_its_token_comes_of_the_age_that_the_rout
 async fn an_expired_token_ends_its_connection() {
     let stub = Stub::start().await;
     let route = short(&stub, STALENESS).await.route(Policy::check(STALENESS));
-    let alice = let_in(&route, &stub.token(&Token { life: 2, ..Token::default() })).await;
+    let alice = let_in(&route, &stub.token(&Token { life: 4, ..Token::default() })).await;
     assert_eq!(within(route.watch(&alice).into_future()).await, WatchEvent::Expired);
 }
 
 #[tokio::test]
 async fn a_stale_view_closes_connections_on_closed_routes_only() {
     let stub = Stub::start().await;
-    let staleness = Duration::from_millis(1500);
-    let verifier = short(&stub, staleness).await;
-    let closed = verifier.route(Policy::check(staleness));
-    let open = verifier.route(Policy::check(staleness).on_stale(OnStale::Open { max_age: staleness * 2 }));
+    let verifier = short(&stub, SHORT).await;
+    let closed = verifier.route(Policy::check(SHORT));
+    let open = verifier.route(Policy::check(SHORT).on_stale(OnStale::Open { max_age: SHORT * 2 }));
     let token = stub.token(&Token::default());
     let (on_closed, on_open) = (let_in(&closed, &token).await, let_in(&open, &token).await);
     let (mut told, closing) = (open.watch(&on_open), open.watch(&on_open));
@@ -188,7 +194,7 @@ async fn a_stale_view_closes_connections_on_closed_routes_only() {
     stub.set_down(true);
     assert_eq!(within(closing_closed.close()).await, WatchEvent::Unvouched);
     assert_eq!(within(told.event()).await, WatchEvent::Unvouched, "it is told, whatever the route");
-    let still_open = tokio::time::timeout(staleness * 2, closing.close()).await;
+    let still_open = tokio::time::timeout(SHORT * 2, closing.close()).await;
     assert!(still_open.is_err(), "an open route closes nothing: {still_open:?}");
     stub.set_down(false);
     let at = stub.revoke_subject("alice");
