@@ -121,14 +121,17 @@ async fn forward(mut inward: TcpStream, to: SocketAddr, mut state: watch::Receiv
         let changed = match wire {
             Wire::Cut => return,
             Wire::Silent => state.changed().await,
+            // First whether it still stands so: nothing passes that became ready after it was changed.
             Wire::Unanswered => tokio::select! {
-                _ = &mut asking => return,
+                biased;
                 changed = state.changed() => changed,
+                _ = &mut asking => return,
             },
             Wire::Whole => tokio::select! {
+                biased;
+                changed = state.changed() => changed,
                 _ = &mut asking => return,
                 _ = &mut answering => return,
-                changed = state.changed() => changed,
             },
         };
         if changed.is_err() {

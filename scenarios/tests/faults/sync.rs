@@ -72,9 +72,9 @@ impl Drop for Injection {
 
 #[tokio::test]
 async fn no_answer_leaves_before_a_slow_disk_has_it_and_the_order_stays() {
-    const DELAY: Duration = Duration::from_millis(700);
+    const DELAY: Duration = Duration::from_millis(1_500);
     let mut authority = Authority::start();
-    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 2_000).await;
+    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 5_000).await;
     let alice = authority.login("alice", "phone").await;
     let bob = authority.login("bob", "phone").await;
     service.accepts(alice.token()).await;
@@ -102,9 +102,9 @@ async fn no_answer_leaves_before_a_slow_disk_has_it_and_the_order_stays() {
             let sent = Instant::now();
             service.accepts(bob.token()).await;
             authority.next_token(bob.sid()).await.expect_status(200);
-            assert!(sent.elapsed() < DELAY * 2, "a read waited {:?} for the disk", sent.elapsed());
+            assert!(sent.elapsed() < DELAY, "a read waited {:?} for the disk", sent.elapsed());
             let seen = proofs.look(&service.status().await);
-            (seen >= 3 && asked.elapsed() > Duration::from_millis(3_000)).then_some(())
+            (seen >= 3 && asked.elapsed() > Duration::from_millis(6_000)).then_some(())
         })
         .await;
     };
@@ -134,7 +134,7 @@ async fn no_answer_leaves_before_a_slow_disk_has_it_and_the_order_stays() {
 #[tokio::test]
 async fn a_disk_that_fails_to_sync_refuses_every_acknowledgement_by_name_and_loses_none() {
     let mut authority = Authority::start();
-    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 2_000).await;
+    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 5_000).await;
     let alice = authority.login("alice", "phone").await;
     let bob = authority.login("bob", "phone").await;
     let mut revoked = revoke_all(&authority, &["alice"]).await;
@@ -164,7 +164,7 @@ async fn a_disk_that_fails_to_sync_refuses_every_acknowledgement_by_name_and_los
         service.accepts(bob.token()).await;
         assert_eq!(service.call(alice.token()).await.status, 401);
         authority.next_token(alice.sid()).await.expect_status(403);
-        (failing_since.elapsed() > Duration::from_millis(4_500)).then_some(())
+        (failing_since.elapsed() > Duration::from_millis(11_000)).then_some(())
     })
     .await;
 

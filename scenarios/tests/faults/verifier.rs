@@ -16,7 +16,7 @@ fn now_millis() -> u64 {
 #[tokio::test]
 async fn a_verifier_that_was_frozen_accepts_nothing_revoked_meanwhile() {
     let authority = Authority::start();
-    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 1_500).await;
+    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 3_000).await;
     for round in 0..3 {
         let alice = authority.login(&format!("alice-{round}"), "phone").await;
         let bob = authority.login("bob", "phone").await;
@@ -56,7 +56,7 @@ async fn a_verifier_that_is_cut_off_answers_503_and_recovers() {
     let authority = Authority::start();
     let proxy = Proxy::to(authority.url());
     let service = Service::start_with(&authority, "api", |options| {
-        options.max_staleness_ms = 1_500;
+        options.max_staleness_ms = 3_000;
         options.authority = proxy.url();
     })
     .await;

@@ -106,6 +106,7 @@ impl Client {
         for _ in 0..SUBJECTS {
             let _ = self.open().await;
         }
+        let _ = self.open_for_someone().await;
         for held in self.shared.all_held() {
             self.take_next(&held).await;
             self.check_everywhere(&held).await;

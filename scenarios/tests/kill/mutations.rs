@@ -150,9 +150,10 @@ impl Lines {
         let opened =
             self.of("issue").into_iter().filter(|line| is_calm(line) && is_done(line) && line["how"] == "open");
         let is_certain = |line: &Value| {
-            let (sid, tenant) = (line["sid"].as_str()?, line["tenant"].as_str()?);
-            let names = [format!("session:{sid}"), format!("claim:tenant={tenant}")];
-            names.iter().all(|name| !doubtful.contains(name.as_str())).then(|| sid.to_owned())
+            let sid = line["sid"].as_str()?;
+            let tenant = line["tenant"].as_str().map(|tenant| format!("claim:tenant={tenant}"));
+            let mut names = tenant.into_iter().chain([format!("session:{sid}")]);
+            names.all(|name| !doubtful.contains(name.as_str())).then(|| sid.to_owned())
         };
         opened.filter_map(|line| is_certain(&line)).collect()
     }
@@ -232,7 +233,7 @@ fn accept_after_confirmation(lines: &mut Lines) {
         own_entry(revoke).filter(|entry| lines.stands(entry))?;
         let ended = revoke["ended"].as_u64()?;
         // So soon that the view's greatest age has not run out.
-        let soon = |check: &Value| check["sent"].as_u64().is_some_and(|sent| sent > ended && sent < ended + 500_000);
+        let soon = |check: &Value| check["sent"].as_u64().is_some_and(|sent| sent > ended && sent < ended + 1_400_000);
         let mut checks = lines.of("check").into_iter().filter(soon);
         let check = checks.find(|check| {
             let is_named = confirmed.contains(&check["verifier"]) && is_refused_as_revoked(check);
@@ -286,7 +287,7 @@ fn revive_a_session(lines: &mut Lines) {
 /// A key that was killed for sure, and when.
 fn killed_key(lines: &Lines) -> (String, u64) {
     lines.find("revoke", |line| {
-        let kid = own_entry(line)?["target"].as_str()?.strip_prefix("key:")?;
+        let kid = own_entry(line).filter(|entry| lines.stands(entry))?["target"].as_str()?.strip_prefix("key:")?;
         Some((kid.to_owned(), line["ended"].as_u64()?)).filter(|_| is_done(line))
     })
 }
@@ -399,7 +400,7 @@ fn refuse_a_fresh_login(lines: &mut Lines) {
         let ended = revoke["ended"].as_u64().filter(|_| is_by(revoke, "each"))?;
         let mut checks = lines.of("check").into_iter().filter(|check| {
             let sent = check["sent"].as_u64().unwrap_or_default();
-            is_by(check, "each") && is_done(check) && sent > ended && sent < ended + 1_000_000
+            is_by(check, "each") && is_done(check) && sent > ended && sent < ended + 1_900_000
         });
         let check = checks.find(|check| {
             let sequence = |position: &Value| position.as_str()?.split_once(':')?.1.parse::<u64>().ok();

@@ -127,7 +127,7 @@ async fn cut_off_it_answers_503_and_never_logs_anybody_out() {
     let credential = ("orders", "a secret of the orders service");
     let gateway = Gateway::start_with(&authority, "edge", |options| {
         options.authority = wire.url();
-        options.max_staleness_ms = 1_500;
+        options.max_staleness_ms = 3_000;
         options.introspection = Some((credential.0.to_owned(), credential.1.to_owned()));
     })
     .await;
@@ -149,7 +149,7 @@ async fn cut_off_it_answers_503_and_never_logs_anybody_out() {
             if answer.status != 200 {
                 break answer;
             }
-            assert!(away.elapsed() < Duration::from_millis(1_500) + SOON, "it accepts by a view of any age");
+            assert!(away.elapsed() < Duration::from_secs(3) + SOON, "it accepts by a view of any age");
         };
         assert_eq!((answer.status, answer.text("code")), (503, "view_unavailable"));
         let after = answer.headers["retry-after"].to_str().expect("ASCII").parse::<u64>();

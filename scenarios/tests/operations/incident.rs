@@ -97,7 +97,7 @@ async fn a_scheduled_revocation_is_done_exactly_once_over_kills_and_restarts() {
     for round in 0..4 {
         let subject = format!("user-{round}");
         let login = authority.login(&subject, "phone").await;
-        let request = json!({"targets": [format!("subject:{subject}")], "at": now() + 2, "reason": "last day"});
+        let request = json!({"targets": [format!("subject:{subject}")], "at": now() + 6, "reason": "last day"});
         let kept = authority.admin().post("/v1/revocations", request).await.expect_status(202);
         service.accepts_soon(login.token()).await;
         assert!(entries(&authority, &format!("subject:{subject}")).await.is_empty(), "nothing is in the log yet");
@@ -133,7 +133,7 @@ async fn a_step_that_is_refused_when_it_is_due_is_said_to_be_and_the_next_goes_o
     let cli = Cli::of(authority.admin());
     let ended = authority.login("alice", "phone").await;
     let alive = authority.login("bob", "phone").await;
-    let at = (now() + 3).to_string();
+    let at = (now() + 10).to_string();
     let plan = async |arguments: &[&str]| {
         let kept = cli.run(&[&["revoke", "--at", &at, "--json"], arguments].concat()).await.expect_code(0).json();
         kept["schedule"].as_str().expect("an id").to_owned()
@@ -240,9 +240,9 @@ async fn a_file_is_revoked_whole_or_stops_at_a_named_line_and_goes_on() {
     assert_eq!(head().await, before);
 
     // The line breaks in the middle of it: what is done stands, and the same command goes on.
-    let victim = authority.login("user-3999", "phone").await;
+    let victim = authority.login("user-11999", "phone").await;
     let before = head().await;
-    let file = lines(4000);
+    let file = lines(12_000);
     let keyed = [&command[..], &["--json", "--idempotency-key", "leavers"]].concat();
     let cutting = async {
         while head().await < before + 500 {
@@ -261,8 +261,8 @@ async fn a_file_is_revoked_whole_or_stops_at_a_named_line_and_goes_on() {
     proxy.mend();
     let whole = cli.run_with_input(&keyed, &file).await.expect_code(0).json();
     let made = whole["revocations"].as_array().expect("the entries");
-    assert_eq!(made.len(), 4000);
-    assert_eq!(sequence(whole["position"].as_str().expect("a position")), before + 4000, "no line was revoked twice");
+    assert_eq!(made.len(), 12_000);
+    assert_eq!(sequence(whole["position"].as_str().expect("a position")), before + 12_000, "no line was revoked twice");
     authority.next_token(victim.sid()).await.expect_status(403);
 
     // The key stands for these lines and no others.

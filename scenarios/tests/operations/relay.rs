@@ -128,8 +128,8 @@ async fn agree(direct: &Service, behind: &Service, position: &str, tokens: &[Str
 #[tokio::test]
 async fn a_confirmation_counts_who_stands_behind_a_relay_by_name() {
     let authority = Authority::start();
-    let gateway = relay(&authority, authority.url(), 3_000).await;
-    let mut behind = behind(&gateway, &feed_key(&authority).await, |options| options.max_staleness_ms = 3_000).await;
+    let gateway = relay(&authority, authority.url(), 10_000).await;
+    let mut behind = behind(&gateway, &feed_key(&authority).await, |options| options.max_staleness_ms = 10_000).await;
     let alice = authority.login("alice", "phone").await;
     behind.accepts_soon(alice.token()).await;
 
@@ -142,7 +142,7 @@ async fn a_confirmation_counts_who_stands_behind_a_relay_by_name() {
 
     // It is down; the relay is not. Nobody vouches for it.
     behind.kill();
-    let answer = authority.revoke(json!({"targets": ["subject:bob"], "wait": "300ms"})).await;
+    let answer = authority.revoke(json!({"targets": ["subject:bob"], "wait": "3s"})).await;
     assert_eq!(answer.body["confirmation"]["confirmed"], false, "{}", answer.body);
     assert_eq!(heard(&answer.body, "edge")["done"], true, "{}", answer.body);
     assert_eq!(heard(&answer.body, "behind")["done"], false, "{}", answer.body);
@@ -154,12 +154,14 @@ async fn a_confirmation_counts_who_stands_behind_a_relay_by_name() {
 
 #[tokio::test]
 async fn age_is_honest_through_a_relay_that_is_cut_off() {
+    /// How old a view behind the relay may be, in milliseconds.
+    const AGE: u64 = 4_000;
     let authority = Authority::start();
     let wire = Proxy::to(authority.url());
-    let mut gateway = relay(&authority, &wire.url(), 1_000).await;
+    let mut gateway = relay(&authority, &wire.url(), 2_000).await;
     let line = Proxy::to(gateway.url());
     let pin = feed_key(&authority).await;
-    let behind = behind_at(&line.url(), &pin, |options| options.max_staleness_ms = 2_000).await;
+    let behind = behind_at(&line.url(), &pin, |options| options.max_staleness_ms = AGE).await;
     let alice = authority.login("alice", "phone").await;
     let bob = authority.login("bob", "phone").await;
     behind.accepts_soon(alice.token()).await;
@@ -169,10 +171,15 @@ async fn age_is_honest_through_a_relay_that_is_cut_off() {
     wire.silence();
     authority.revoke(json!({"targets": ["subject:bob"]})).await;
     let acknowledged = Instant::now();
-    let (seen, _) = behind.refuses_within(bob.token(), Duration::from_secs(20)).await;
-    let after = acknowledged.elapsed();
+    let seen = loop {
+        let begun = acknowledged.elapsed();
+        let seen = behind.call(bob.token()).await;
+        if seen.status != 200 {
+            break seen;
+        }
+        assert!(begun <= Duration::from_millis(AGE), "accepted {begun:?} after the acknowledgement, not {AGE} ms");
+    };
     assert_eq!((seen.status, seen.code.as_str()), (503, "view_unavailable"));
-    assert!(after <= Duration::from_millis(2_500), "accepted {after:?} after the acknowledgement, stated were 2 s");
     assert_eq!(behind.call(alice.token()).await.status, 503);
     assert_eq!(behind.status().await["state"], "stale");
     assert_eq!(gateway.get("/statusz").await.text("state"), "stale");
@@ -180,7 +187,7 @@ async fn age_is_honest_through_a_relay_that_is_cut_off() {
     // It stays so for longer than the age it accepts, while the relay answers all it is asked: what
     // arrives proves nothing.
     let (taken, asked) = (line.accepted(), Instant::now());
-    while asked.elapsed() < Duration::from_millis(2_500) {
+    while asked.elapsed() < Duration::from_millis(AGE + 500) {
         assert_eq!(behind.call(alice.token()).await.status, 503, "fresh again by a relay that heard nothing");
         gateway.get("/livez").await.expect_status(200);
         tokio::time::sleep(Duration::from_millis(20)).await;

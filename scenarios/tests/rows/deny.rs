@@ -217,7 +217,7 @@ async fn foreign_issuer() {
 
     // Issued before: to the second, erring to refusal. What is older than T dies, what is not lives.
     let edge = now() - 100;
-    let older = issuer.token("dave", 101 + now() - (edge + 100), json!({}));
+    let older = issuer.token("dave", 0, json!({"iat": edge - 1, "exp": edge + 600}));
     let at_edge = issuer.token("dave", 0, json!({"iat": edge, "exp": edge + 600}));
     authority.revoke(json!({"targets": [scope("subject:dave")], "cutoff": {"before": edge}})).await;
     service.refuses_as_revoked(&older).await;
@@ -237,8 +237,8 @@ async fn foreign_issuer() {
 #[tokio::test]
 async fn confirmed_revocation() {
     let authority = Authority::start();
-    let one = Service::start_with(&authority, "one", |options| options.max_staleness_ms = 3_000).await;
-    let mut two = Service::start_with(&authority, "two", |options| options.max_staleness_ms = 3_000).await;
+    let one = Service::start_with(&authority, "one", |options| options.max_staleness_ms = 10_000).await;
+    let mut two = Service::start_with(&authority, "two", |options| options.max_staleness_ms = 10_000).await;
     let alice = authority.login("alice", "phone").await;
     let bob = authority.login("bob", "phone").await;
 
@@ -253,12 +253,12 @@ async fn confirmed_revocation() {
         service.accepts(bob.token()).await;
     }
     let bound = answer.number("enforced_by") - answer.number("acknowledged_at");
-    assert!(bound >= 3_000, "enforced_by is the longest age a route accepts, not less: {bound} ms");
+    assert!(bound >= 10_000, "enforced_by is the longest age a route accepts, not less: {bound} ms");
     assert!(confirmation["not_counted"].as_array().is_some_and(|who| !who.is_empty()), "{confirmation}");
 
     // One is down: it says so instead of success, and tells who.
     two.kill();
-    let answer = authority.revoke(json!({"targets": ["subject:bob"], "wait": "500ms"})).await;
+    let answer = authority.revoke(json!({"targets": ["subject:bob"], "wait": "3s"})).await;
     let confirmation = &answer.body["confirmation"];
     assert_eq!(confirmation["confirmed"], false, "{confirmation}");
     assert_eq!(confirmation["applied"], 1, "{confirmation}");

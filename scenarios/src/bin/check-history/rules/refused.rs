@@ -2,7 +2,7 @@
 //! in the log.
 
 use super::{Promise, Report};
-use crate::algebra::Names;
+use crate::algebra::{Cutoff, Names};
 use crate::history::{Check, History, Issue, Micros, Position, Request};
 use crate::world::{Entry, World};
 
@@ -81,9 +81,15 @@ fn session_may_be_revoked(world: &World<'_>, issue: &Request<Issue>) -> bool {
             (asked, Position(u64::MAX, 0), u64::MAX)
         }
     };
+    // Its time is read before it waits for its place in the log, so a cutoff in seconds that overtook it reaches it.
+    let overtook = |entry: &Entry| {
+        let is_later = entry.acknowledged.is_none_or(|acknowledged| acknowledged >= issue.sent);
+        session.is_none() && is_later && matches!(entry.cutoff, Cutoff::Before(_))
+    };
     let entries = world.against(&names.targets());
     entries.into_iter().any(|entry| {
-        entry.on_sessions && entry.cutoff.reaches(position, time) && entry.may_hold(issue.sent, issue.ended)
+        let reaches = entry.cutoff.reaches(position, time) || overtook(entry);
+        entry.on_sessions && reaches && entry.may_hold(issue.sent, issue.ended)
     })
 }
 
