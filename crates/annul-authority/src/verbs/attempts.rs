@@ -34,7 +34,7 @@ impl Authority {
         if act.idempotency.is_none() || request.dry_run {
             return Ok(None);
         }
-        if request.at.is_some() || request.over.is_some() {
+        if request.is_for_later() {
             let schedule = self.store().answered_schedule(act).await?;
             return Ok(schedule.map(|schedule| RevokeOutcome::Scheduled(self.schedule_item(schedule))));
         }
