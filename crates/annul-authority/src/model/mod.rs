@@ -6,6 +6,7 @@
 mod bound;
 mod client;
 mod groups;
+mod origin;
 mod record_fields;
 mod refresh;
 mod revocation;
@@ -26,6 +27,7 @@ pub type Claims = Map<String, Value>;
 pub use self::bound::VerifierBound;
 pub use self::client::{AuthMethod, ClientMetadata, ClientRecord, GrantType};
 pub use self::groups::{GROUP_CLAIM, Groups, MAX_GROUPS};
+pub use self::origin::{Ancestor, Descent, Login, MAX_ANCESTORS, Origin};
 pub use self::record_fields::RecordFields;
 pub use self::refresh::{
     FIRST_GENERATION, MAX_GRACE, NewFamily, Presented, Recognised, RefreshAsker, RefreshBy, RefreshFamily, RefreshMark,
@@ -33,9 +35,7 @@ pub use self::refresh::{
 };
 pub use self::revocation::{NewRevocation, StoredRevocation};
 pub use self::schedule::{Schedule, Step, StepState};
-pub use self::session::{
-    Ancestor, Device, Ended, MAX_ANCESTORS, NewSession, ProofKey, Session, SessionStatus, TokenFormat,
-};
+pub use self::session::{Device, Ended, NewSession, ProofKey, Session, SessionStatus, TokenFormat};
 pub use self::subject::{
     CLAIMS_OF_TOKENS, Chosen, MAX_VERSION, RECORD_CLAIM, SubjectChange, SubjectPart, SubjectState, VERSION_CLAIM,
 };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Claims, NewFamily, RefreshBy, SubjectChange};
+use super::{Ancestor, Claims, Origin, RefreshBy};
 
 /// One login on one device with one client: what refreshes are judged by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,34 +134,6 @@ impl ProofKey {
             Some(Self::Jwk(_)) => "DPoP",
             Some(Self::Certificate(_)) | None => "Bearer",
         }
-    }
-}
-
-/// What a session came from: a session of some issuer, a subject of it, or both. As JSON, but for the
-/// issuer's name, it is a member of the claim `origin`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ancestor {
-    /// The ancestor's issuer.
-    pub issuer: String,
-    /// Its session there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sid: Option<String>,
-    /// Its subject there, where that is not the subject of the session that descends from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sub: Option<String>,
-}
-
-impl Ancestor {
-    /// A session of an issuer.
-    #[must_use]
-    pub fn session(issuer: impl Into<String>, sid: impl Into<String>) -> Self {
-        Self { issuer: issuer.into(), sid: Some(sid.into()), sub: None }
-    }
-
-    /// A subject of an issuer.
-    #[must_use]
-    pub fn subject(issuer: impl Into<String>, sub: impl Into<String>) -> Self {
-        Self { issuer: issuer.into(), sid: None, sub: Some(sub.into()) }
     }
 }
 
@@ -345,25 +317,8 @@ pub struct NewSession {
     pub claims: Claims,
     /// The proof key.
     pub confirmation: Option<ProofKey>,
-    /// Where it came from, at most [`MAX_ANCESTORS`].
-    pub ancestors: Vec<Ancestor>,
-    /// Who acts for the subject.
-    pub actor: Option<Value>,
     /// What its access tokens look like.
     pub format: TokenFormat,
-    /// The head at which the token that it is opened with was judged. The session is dated there and
-    /// not at the head of now, so that no entry falls between the judgement and the session.
-    pub judged: Option<Position>,
-    /// When it ends at the latest, whatever its life.
-    pub ends: Option<UnixSeconds>,
-    /// The session it replaces (step-up, login again on the same device), ended by its own entry in
-    /// the same transaction. One that has ended already is left as it is.
-    pub replaces: Option<String>,
-    /// What the login changes in its subject's state, in the same transaction.
-    pub change: Option<SubjectChange>,
-    /// Its refresh family, if its tokens are renewed without the backend.
-    pub family: Option<NewFamily>,
+    /// How it comes about.
+    pub origin: Origin,
 }
-
-/// Ancestors a session may have.
-pub const MAX_ANCESTORS: usize = 8;

@@ -40,8 +40,8 @@ pub use self::{
 use super::{Appended, Genesis, Issuing, Limits, LogState, Opened, Refused, Revoke, Store, StoreError};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{
-    Act, Claims, ClientMetadata, ClientRecord, Device, IssuerConfig, KeyRecord, KeySource, KeyState, NewRevocation,
-    NewSession, ProofKey, SessionStatus, TokenFormat,
+    Act, Ancestor, Claims, ClientMetadata, ClientRecord, Descent, Device, IssuerConfig, KeyRecord, KeySource, KeyState,
+    Login, NewRevocation, NewSession, Origin, ProofKey, SessionStatus, TokenFormat,
 };
 
 /// The log's issuer in the suite.
@@ -114,15 +114,15 @@ impl Bench {
             idle_limit: None,
             claims: roles(&["reader"]),
             confirmation: None,
-            ancestors: Vec::new(),
-            actor: None,
             format: TokenFormat::default(),
-            judged: None,
-            ends: None,
-            replaces: None,
-            change: None,
-            family: None,
+            origin: Origin::Login(Login::default()),
         }
+    }
+
+    /// A session that descends from these, judged at this moment.
+    pub(super) async fn descendant(&self, sid: &str, subject: &str, ancestors: Vec<Ancestor>) -> NewSession {
+        let judged = self.log().await.head.at;
+        NewSession { origin: Origin::Descent(Descent::new(judged, ancestors)), ..self.login(sid, subject) }
     }
 
     pub(super) async fn revoke(&self, target: &str, cutoff: Cutoff, reach: Reach) -> Appended {

@@ -24,7 +24,7 @@ pub enum Holder {
 
 /// A login to a built-in account.
 #[derive(Clone, Debug)]
-pub struct LogIn {
+pub struct AccountLogin {
     /// The account's name.
     pub username: String,
     /// The stored hash whose password was proven.

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use super::verbs::{self, Snapshot, Txn};
 use super::{
-    Answer, Appended, AuditFilter, Committed, CredentialChange, DeviceTimes, DueStep, Exposure, ExposureFilter,
-    FeedSnapshot, FirstUse, Genesis, IssuePlan, IssuingSnapshot, JudgingSnapshot, KillKey, Lines, LogIn, LogState,
-    LookupIdChange, LookupIdChanged, MAX_PAGE, NewSchedule, Opened, Pruned, Redeem, Redeemed, RevocationFilter, Revoke,
-    SessionView, Store, StoreError, TargetPlan, UseOnce,
+    AccountLogin, Answer, Appended, AuditFilter, Committed, CredentialChange, DeviceTimes, DueStep, Exposure,
+    ExposureFilter, FeedSnapshot, FirstUse, Genesis, IssuePlan, IssuingSnapshot, JudgingSnapshot, KillKey, Lines,
+    LogState, LookupIdChange, LookupIdChanged, MAX_PAGE, NewSchedule, Opened, Pruned, Redeem, Redeemed,
+    RevocationFilter, Revoke, SessionView, Store, StoreError, TargetPlan, UseOnce,
 };
 use crate::model::{
     Account, Act, AuditEvent, Chosen, Claims, ClientMetadata, ClientRecord, IssuerConfig, KeyChange, KeyRecord,
@@ -281,7 +281,7 @@ impl<E: Engine> Store for E {
         self.read(move |snapshot| snapshot.tables.accounts(&after, MAX_PAGE))
     }
 
-    fn log_in(&self, act: Act, login: LogIn) -> Answer<'_, Opened> {
+    fn log_in(&self, act: Act, login: AccountLogin) -> Answer<'_, Opened> {
         self.write(move |txn| verbs::log_in(txn, &act, login))
     }
 

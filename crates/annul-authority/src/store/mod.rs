@@ -50,7 +50,7 @@ pub use self::answers::{
     MAX_PAGE, MAX_SCHEDULES, MAX_SLICES, NewSchedule, Opened, Pruned, RevocationFilter, Revoke, SLICE_SECONDS,
     SchedulePlan, SessionCount, SessionView, SigningKeys,
 };
-pub use self::credentials::{CredentialChange, DeviceTimes, Holder, LogIn, LookupIdChange, LookupIdChanged};
+pub use self::credentials::{AccountLogin, CredentialChange, DeviceTimes, Holder, LookupIdChange, LookupIdChanged};
 pub use self::error::{OpenError, Refused, StoreError};
 pub use self::memory::MemoryStore;
 pub use self::once::{FirstUse, UseOnce};
@@ -307,7 +307,7 @@ pub trait Store: Send + Sync {
     /// Opens a session for the subject that the account has at this moment, if the hash that was
     /// proven is still the account's ([`Refused::NotProven`]); else as
     /// [`open_session`](Self::open_session).
-    fn log_in(&self, act: Act, login: LogIn) -> Answer<'_, Opened>;
+    fn log_in(&self, act: Act, login: AccountLogin) -> Answer<'_, Opened>;
 
     /// Replaces the holder's fingerprint, and the password hash of its account where one is given,
     /// and revokes all that its subject holds: `subject now`. A session to be kept must be the

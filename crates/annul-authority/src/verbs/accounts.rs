@@ -7,12 +7,12 @@ use crate::authority::{Authority, Caller};
 use crate::error::{Thing, VerbError};
 use crate::model::{Account, ProofKey};
 use crate::secrets::secret::Secret;
-use crate::store::{CredentialChange, Holder, LogIn, MAX_PAGE};
+use crate::store::{AccountLogin, CredentialChange, Holder, MAX_PAGE};
 use crate::verbs::bounds;
 use crate::verbs::machine_tokens::CANARY;
 use crate::verbs::oauth_clients::OAuthClient;
 use crate::verbs::revocations::{Revoked, Wait};
-use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer, refresh_by};
+use crate::verbs::sessions::{DeviceBody, OneOrMany, OpenSession, TokenAnswer};
 
 /// The client of sessions that a login opened.
 pub const LOGIN_CLIENT: &str = "annul.login";
@@ -143,13 +143,11 @@ impl Authority {
             exchange: request.exchange,
             ..OpenSession::default()
         };
-        let by = refresh_by(&open)?;
-        let mut session = self.new_session(&caller, open).await?;
-        let offer = self.offer(&mut session, by)?;
+        let (session, offer) = self.new_session(&caller, open).await?;
         let _signing = self.signing_lock().read().await;
         // The password may have been changed, the account deleted or its subject renamed while it was
         // being hashed: the transaction that opens the session looks once more.
-        let login = LogIn { username: account.username, proven: account.password, fingerprint, session };
+        let login = AccountLogin { username: account.username, proven: account.password, fingerprint, session };
         let opened = self.store().log_in(caller.act("session.open", None), login).await?;
         self.first_answer(opened, offer).await
     }

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{GrantType, NewSession, SubjectNames};
+use crate::model::{GrantType, Login, NewSession, Origin, SubjectNames};
 use crate::secrets::secret::Secret;
 use crate::store::{FirstUse, UseOnce};
 use crate::verbs::bounds;
-use crate::verbs::descent::{ISSUES, foreign_ancestor};
+use crate::verbs::descent::ISSUES;
 use crate::verbs::granted::Granted;
 use crate::verbs::oauth_clients::OAuthClient;
 
@@ -91,28 +91,17 @@ impl Authority {
         let audience = self.admitted_audience(client, request.audience, &[])?;
         let scope = client.granted_scope(request.scope.as_deref())?;
         let Asserted { token, by } = self.asserted(request.assertion.expose()).await?;
-        let (judged, ancestors) = match by {
-            AssertedBy::Issuer(_) => {
-                let judged = self.judge(&token).await?;
-                if let Some(refusal) = judged.refusal {
-                    return Err(VerbError::TokenRevoked(refusal));
-                }
-                (Some(judged.position), vec![foreign_ancestor(&token)])
-            }
-            AssertedBy::Client => (None, Vec::new()),
+        let origin = match by {
+            AssertedBy::Issuer(_) => Origin::Descent(self.inherited(&token).await?.descent),
+            AssertedBy::Client => Origin::Login(Login::default()),
         };
         let sub = token.subject().ok_or(missing("sub"))?;
         let subject = self.subject_named(by.names().of(token.issuer(), sub)).await?;
+        let new = self.granted_session(client, &token, subject, audience, scope, origin)?;
         // Its one token is all there is of it.
-        let new = NewSession {
-            life: self.token_life(),
-            idle_limit: None,
-            ancestors,
-            judged,
-            ..self.descendant(client, &token, subject, audience, scope)?
-        };
+        let new = NewSession { life: self.token_life(), idle_limit: None, ..new };
         self.spend(&token).await?;
-        self.open_descendant(caller, client, "session.assertion", new).await
+        self.open_granted(caller, client, "session.assertion", new).await
     }
 
     /// An assertion whose signature, audience, dates and kind are right.

@@ -1,13 +1,13 @@
 //! What sessions have in common that a client opens on the word of a token, whichever grant it is.
 //!
 //! The token says who the user is and when they logged in; the client's own proof says what the session's
-//! tokens are bound to. Who signed the token, and what is inherited from it, is the grant's to judge.
+//! tokens are bound to. Whose word is taken, and for how long, is the grant's to say.
 
 use annul_core::token::VerifiedToken;
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Ancestor, Claims, NewSession, TokenFormat};
+use crate::model::{Ancestor, Claims, Descent, Device, NewSession, Origin, TokenFormat};
 use crate::secrets::random;
 use crate::verbs::bounds;
 use crate::verbs::granted::Granted;
@@ -16,16 +16,53 @@ use crate::verbs::oauth_clients::OAuthClient;
 /// The scope by which a client opens sessions for whom and for which service it likes.
 pub(crate) const ISSUES: &str = "annul.issue";
 
+/// What a session has from a token that was judged and is active.
+pub(crate) struct Inheritance {
+    /// The token's session with all that this one descends from, or what stands for it, as of the
+    /// judgement.
+    pub(crate) descent: Descent,
+    /// The device of that session.
+    pub(crate) device: Option<Device>,
+    /// Its claims.
+    pub(crate) claims: Claims,
+}
+
 impl Authority {
+    /// Judges a token, whoever's it is, and says what a session that is opened with it inherits.
+    ///
+    /// # Errors
+    /// [`VerbError::TokenRevoked`].
+    pub(crate) async fn inherited(&self, token: &VerifiedToken) -> Result<Inheritance, VerbError> {
+        let judged = self.judge(token).await?;
+        if let Some(refusal) = judged.refusal {
+            return Err(VerbError::TokenRevoked(refusal));
+        }
+        let (lineage, device, claims) = if !token.is_own() {
+            let device = token.device().map(|id| Device { id: id.to_owned(), ..Device::default() });
+            (vec![foreign_ancestor(token)], device, Claims::new())
+        } else if token.sid().is_none() {
+            // A machine's own.
+            let machine = token.subject().map(|machine| Ancestor::subject(self.issuer(), machine));
+            (machine.into_iter().collect(), None, Claims::new())
+        } else {
+            let session = judged.snapshot.session.ok_or(VerbError::NoSession)?.session;
+            let mut lineage = session.ancestors;
+            lineage.push(Ancestor::session(self.issuer(), session.sid));
+            (lineage, session.device, session.claims)
+        };
+        Ok(Inheritance { descent: Descent::new(judged.position, lineage), device, claims })
+    }
+
     /// A session of the client's own on the word of a token, for this subject, audience and scope. It keeps
-    /// the token's login, lives as long as any session may, and inherits nothing yet.
-    pub(crate) fn descendant(
+    /// the token's login, lives as long as any session may, and has neither device nor claims of its own.
+    pub(crate) fn granted_session(
         &self,
         client: &OAuthClient,
         token: &VerifiedToken,
         subject: String,
         audience: Vec<String>,
         scope: Option<String>,
+        origin: Origin,
     ) -> Result<NewSession, VerbError> {
         let now = self.clock().seconds();
         Ok(NewSession {
@@ -40,19 +77,13 @@ impl Authority {
             idle_limit: Some(self.setup().session_idle.as_secs()),
             claims: Claims::new(),
             confirmation: client.proof.clone(),
-            ancestors: Vec::new(),
-            actor: None,
             format: TokenFormat::Jwt,
-            judged: None,
-            ends: None,
-            replaces: None,
-            change: None,
-            family: None,
+            origin,
         })
     }
 
     /// Opens such a session and issues its first access token.
-    pub(crate) async fn open_descendant(
+    pub(crate) async fn open_granted(
         &self,
         caller: &Caller,
         client: &OAuthClient,
@@ -114,7 +145,7 @@ impl Authority {
 
 /// What stands for a foreign token in the lineage: all that it can be revoked by there and that is not
 /// the bearer's name here.
-pub(crate) fn foreign_ancestor(token: &VerifiedToken) -> Ancestor {
+fn foreign_ancestor(token: &VerifiedToken) -> Ancestor {
     Ancestor {
         issuer: token.issuer().to_owned(),
         sid: token.sid().map(str::to_owned),

@@ -11,16 +11,15 @@
 
 use std::collections::BTreeSet;
 
-use annul_core::position::Position;
 use annul_core::token::VerifiedToken;
 use serde_json::{Map, Value, json};
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Ancestor, Claims, Device, NewSession, ProofKey, RefreshBy};
+use crate::model::{Ancestor, Descent, NewSession, Origin, ProofKey, RefreshBy};
 use crate::secrets::secret::Secret;
 use crate::verbs::bounds;
-use crate::verbs::descent::foreign_ancestor;
+use crate::verbs::descent::Inheritance;
 use crate::verbs::granted::{ACCESS_TOKEN_TYPE, Granted};
 use crate::verbs::oauth_clients::OAuthClient;
 
@@ -40,15 +39,10 @@ pub struct ExchangeRequest {
     pub scope: Option<String>,
 }
 
-/// A token that was presented, judged, and what a session can inherit from it.
+/// A token that was presented, verified and judged, and what a session has from it.
 struct Source {
     token: VerifiedToken,
-    /// The head at which it was judged.
-    position: Position,
-    /// Its session with all that this one descends from, or what stands for it.
-    lineage: Vec<Ancestor>,
-    device: Option<Device>,
-    claims: Claims,
+    inherited: Inheritance,
 }
 
 impl Authority {
@@ -87,29 +81,20 @@ impl Authority {
         let subject = self.subject_here(&source.token).await?;
         let scope = narrowed(request.scope.as_deref(), &source.token)?;
         let audience = self.admitted_audience(client, request.audience, &source.token.claims().aud())?;
-        let Source { token, position, lineage, device, claims } = source;
-        let (ancestors, judged, ends) = match &actor {
-            None => (lineage, position, token.expires()),
-            Some(actor) => (
-                with_actor(lineage, actor, &subject),
-                position.min(actor.position),
-                token.expires().min(actor.token.expires()),
-            ),
-        };
+        let Source { token, inherited: Inheritance { descent, device, claims } } = source;
         let chain = token.claims().get("act").cloned();
-        let new = NewSession {
-            device,
-            claims,
-            ancestors,
-            actor: match &actor {
-                Some(_) => Some(act(acting, chain)),
-                None => chain,
+        let descent = match &actor {
+            None => Descent { actor: chain, ends: Some(token.expires()), ..descent },
+            Some(actor) => Descent {
+                judged: descent.judged.min(actor.inherited.descent.judged),
+                ancestors: with_actor(descent.ancestors, actor, &subject),
+                actor: Some(act(acting, chain)),
+                ends: Some(token.expires().min(actor.token.expires())),
             },
-            judged: Some(judged),
-            ends: Some(ends),
-            ..self.descendant(client, &token, subject, audience, scope)?
         };
-        let granted = self.open_descendant(caller, client, "session.exchange", new).await?;
+        let new = self.granted_session(client, &token, subject, audience, scope, Origin::Descent(descent))?;
+        let new = NewSession { device, claims, ..new };
+        let granted = self.open_granted(caller, client, "session.exchange", new).await?;
         Ok(Granted { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..granted })
     }
 
@@ -130,26 +115,8 @@ impl Authority {
     /// A token that is active, whoever's it is, and what descends from it.
     async fn source(&self, token: &Secret) -> Result<Source, VerbError> {
         let token = self.verified(token.expose(), self.settings().clock_skew).await?;
-        let judged = self.judge(&token).await?;
-        if let Some(refusal) = judged.refusal {
-            return Err(VerbError::TokenRevoked(refusal));
-        }
-        let position = judged.position;
-        if !token.is_own() {
-            let lineage = vec![foreign_ancestor(&token)];
-            let device = token.device().map(|id| Device { id: id.to_owned(), ..Device::default() });
-            return Ok(Source { token, position, lineage, device, claims: Claims::new() });
-        }
-        if token.sid().is_none() {
-            // A machine's own.
-            let lineage = token.subject().map(|machine| Ancestor::subject(self.issuer(), machine));
-            let lineage = lineage.into_iter().collect();
-            return Ok(Source { token, position, lineage, device: None, claims: Claims::new() });
-        }
-        let session = judged.snapshot.session.ok_or(VerbError::NoSession)?.session;
-        let mut lineage = session.ancestors;
-        lineage.push(Ancestor::session(self.issuer(), session.sid));
-        Ok(Source { token, position, lineage, device: session.device, claims: session.claims })
+        let inherited = self.inherited(&token).await?;
+        Ok(Source { token, inherited })
     }
 }
 
@@ -168,7 +135,7 @@ fn may_be_presented(client: &OAuthClient, token: &VerifiedToken, member: &'stati
 
 /// Everything that the actor's session could be revoked by reaches what it acts in.
 fn with_actor(mut lineage: Vec<Ancestor>, actor: &Source, subject: &str) -> Vec<Ancestor> {
-    let mut actors = actor.lineage.clone();
+    let mut actors = actor.inherited.descent.ancestors.clone();
     if let Some(last) = actors.last_mut().filter(|_| actor.token.is_own()) {
         last.sub = actor.token.subject().filter(|actor| *actor != subject).map(str::to_owned);
     }

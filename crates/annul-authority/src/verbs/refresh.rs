@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
 use crate::model::{
-    FIRST_GENERATION, NewFamily, NewSession, Presented, ProofKey, RefreshAsker, RefreshBy, RefreshMark, Seen, Session,
+    FIRST_GENERATION, NewFamily, Presented, ProofKey, RefreshAsker, RefreshBy, RefreshMark, Seen, Session,
 };
 use crate::secrets::random;
 use crate::secrets::refresh_token::RefreshToken;
@@ -217,18 +217,17 @@ impl Authority {
         Ok(())
     }
 
-    /// Gives a session that is about to be opened a family, where one is wanted.
-    pub(crate) fn offer(&self, new: &mut NewSession, by: Option<RefreshBy>) -> Result<Offer, VerbError> {
+    /// The family of a session that is about to be opened, where one is wanted, and its first credential.
+    pub(crate) fn offer(&self, sid: &str, by: Option<RefreshBy>) -> Result<(Option<NewFamily>, Offer), VerbError> {
         let (first, token) = match by {
-            None => return Ok(Offer::default()),
+            None => return Ok((None, Offer::default())),
             Some(RefreshBy::RefreshToken) => {
-                let token = RefreshToken::generate(&new.sid, FIRST_GENERATION)?;
+                let token = RefreshToken::generate(sid, FIRST_GENERATION)?;
                 (RefreshMark::Hash(token.hash()), Some(token))
             }
             Some(RefreshBy::AccessToken) => (RefreshMark::Jti(random::token_id(self.clock().millis())?), None),
         };
-        new.family = Some(NewFamily { first, access_life: self.token_life() });
-        Ok(Offer { token })
+        Ok((Some(NewFamily { first, access_life: self.token_life() }), Offer { token }))
     }
 
     /// The answer for a session that was just opened. The caller holds the signing lock for reading since

@@ -4,7 +4,7 @@ use annul_core::algebra::{Cutoff, Reach};
 
 use super::*;
 use crate::model::{Account, IdempotencyKey, SubjectState};
-use crate::store::{CredentialChange, Holder, Kept, LogIn};
+use crate::store::{AccountLogin, CredentialChange, Holder, Kept};
 
 /// One entry, one transaction: the others die, the kept one is dated at it, and what comes next
 /// carries the new fingerprint.
@@ -154,8 +154,8 @@ impl Bench {
     }
 }
 
-pub(super) fn log_in(bench: &Bench, sid: &str, proven: &str) -> LogIn {
-    LogIn {
+pub(super) fn log_in(bench: &Bench, sid: &str, proven: &str) -> AccountLogin {
+    AccountLogin {
         username: "alice".to_owned(),
         proven: proven.to_owned(),
         fingerprint: format!("f-{proven}"),

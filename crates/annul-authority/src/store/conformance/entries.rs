@@ -5,7 +5,7 @@ use annul_core::position::Position;
 
 use super::log::{all_lines, audit, everything};
 use super::*;
-use crate::model::{Ancestor, IdempotencyKey};
+use crate::model::IdempotencyKey;
 use crate::store::{Kept, MAX_COUNTED, MAX_ENTRIES, MAX_PAGE};
 
 /// Older sessions die, younger ones live, whichever second it is.
@@ -81,8 +81,8 @@ pub async fn each_target_of_a_session_reaches_it(bench: Bench) {
 /// A session that came from elsewhere dies with what it came from.
 pub async fn an_ancestors_revocation_reaches_the_session(bench: Bench) {
     let bench = bench.with_log().await.with_foreign().await;
-    let by_sid = NewSession { ancestors: vec![Ancestor::session(FOREIGN, "f1")], ..bench.login("s1", "a") };
-    let by_sub = NewSession { ancestors: vec![Ancestor::subject(FOREIGN, "bob")], ..bench.login("s2", "b") };
+    let by_sid = bench.descendant("s1", "a", vec![Ancestor::session(FOREIGN, "f1")]).await;
+    let by_sub = bench.descendant("s2", "b", vec![Ancestor::subject(FOREIGN, "bob")]).await;
     bench.store.open_session(act(), by_sid).await.unwrap();
     bench.store.open_session(act(), by_sub).await.unwrap();
     let session = format!("issuer:{}/session:f1", FOREIGN.replace('/', "%2F"));
@@ -100,11 +100,11 @@ pub async fn tx_5_what_reaches_an_ancestor_reaches_all_that_descends_from_it(ben
         let (subject, client) = (format!("u{round}"), format!("web{round}"));
         let sids: Vec<String> = (0..4).map(|depth| format!("s{}", round * 10 + depth)).collect();
         for (depth, sid) in sids.iter().enumerate() {
+            let above = sids[..depth].iter().map(|above| Ancestor::session(OWN, above)).collect();
             let descends = NewSession {
-                ancestors: sids[..depth].iter().map(|above| Ancestor::session(OWN, above)).collect(),
                 client_id: Some(if depth == 0 { client.clone() } else { "other".to_owned() }),
                 device: bench.login("", "").device.filter(|_| depth == 0),
-                ..bench.login(sid, &subject)
+                ..bench.descendant(sid, &subject, above).await
             };
             bench.store.open_session(act(), descends).await.unwrap();
         }
@@ -112,7 +112,7 @@ pub async fn tx_5_what_reaches_an_ancestor_reaches_all_that_descends_from_it(ben
         for sid in &sids {
             assert!(bench.status(sid).await != SessionStatus::Live, "{sid} outlives {target}");
         }
-        let late = NewSession { ancestors: vec![Ancestor::session(OWN, &sids[0])], ..bench.login("late", "x") };
+        let late = bench.descendant("late", "x", vec![Ancestor::session(OWN, &sids[0])]).await;
         assert!(matches!(refused(bench.store.open_session(act(), late).await), Refused::Revoked(_)), "{target}");
     }
 }
@@ -120,12 +120,15 @@ pub async fn tx_5_what_reaches_an_ancestor_reaches_all_that_descends_from_it(ben
 /// Between the judgement of a token and the session that is opened with it no entry is lost.
 pub async fn i9_a_session_is_dated_where_the_token_it_comes_from_was_judged(bench: Bench) {
     let bench = bench.with_log().await;
-    let judged = Some(bench.log().await.head.at);
+    let judged = bench.log().await.head.at;
     bench.revoke("subject:bob", Cutoff::Now, Reach::Both).await;
-    let ends = Some(bench.now().plus(7));
-    let derived = |sid, subject| NewSession { judged, ends, ..bench.login(sid, subject) };
+    let ends = bench.now().plus(7);
+    let derived = |sid, subject| {
+        let descent = Descent { ends: Some(ends), ..Descent::new(judged, Vec::new()) };
+        NewSession { origin: Origin::Descent(descent), ..bench.login(sid, subject) }
+    };
     let opened = bench.store.open_session(act(), derived("s1", "alice")).await.unwrap();
-    assert_eq!((Some(opened.session.position), Some(opened.session.expires)), (judged, ends));
+    assert_eq!((opened.session.position, opened.session.expires), (judged, ends));
     let refusal = refused(bench.store.open_session(act(), derived("s2", "bob")).await);
     assert!(matches!(refusal, Refused::Revoked(_)), "{refusal:?}");
     assert_eq!(bench.store.session("s2").await.unwrap(), None);
@@ -245,9 +248,9 @@ pub async fn claims_are_set_in_each_of_many_sessions(bench: Bench) {
     let old = Some(Device { id: "old".to_owned(), ..Device::default() });
     bench.store.open_session(act(), NewSession { device: old, ..bench.login("t", "alice") }).await.unwrap();
     let ancestors = vec![Ancestor::session(OWN, "s00001")];
-    bench.store.open_session(act(), NewSession { ancestors, ..bench.login("u", "alice") }).await.unwrap();
+    bench.store.open_session(act(), bench.descendant("u", "alice", ancestors).await).await.unwrap();
     let ancestors = vec![Ancestor::subject(OWN, "alice")];
-    bench.store.open_session(act(), NewSession { ancestors, ..bench.login("bobs", "bob") }).await.unwrap();
+    bench.store.open_session(act(), bench.descendant("bobs", "bob", ancestors).await).await.unwrap();
     bench.revoke("device:alice/old", Cutoff::Now, Reach::Sessions).await;
     let ban = bench.revoke("claim:roles=admin", Cutoff::Always, Reach::Both).await.positions[0];
     bench.pass(20);

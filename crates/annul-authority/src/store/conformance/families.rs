@@ -103,8 +103,13 @@ pub(super) async fn open(bench: &Bench, sid: &str, subject: &str) {
 }
 
 pub(super) fn with_family(login: NewSession) -> NewSession {
-    let family = NewFamily { first: mark(1), access_life: LIFE };
-    NewSession { family: Some(family), ..scoped(login) }
+    renewed_by(mark(1), login)
+}
+
+/// A login whose session is renewed with what this recognises.
+pub(super) fn renewed_by(first: RefreshMark, login: NewSession) -> NewSession {
+    let family = Some(NewFamily { first, access_life: LIFE });
+    NewSession { origin: Origin::Login(Login { family, ..Login::default() }), ..scoped(login) }
 }
 
 pub(super) fn scoped(login: NewSession) -> NewSession {

@@ -3,11 +3,11 @@
 use annul_core::algebra::{Cutoff, Reach};
 
 use super::families::{
-    GRACE, access, ask, asker, ended, hash, mark, open, plan, redeem, redeem_as, refreshable, refusal, repeated,
-    rotated, scoped, sealed, token, with_family, written,
+    GRACE, access, ask, asker, ended, hash, mark, open, plan, redeem, redeem_as, refreshable, refusal, renewed_by,
+    repeated, rotated, sealed, token, with_family, written,
 };
 use super::*;
-use crate::model::{NewFamily, Presented, RefreshAsker, RefreshMark, Seen};
+use crate::model::{Presented, RefreshAsker, RefreshMark, Seen};
 use crate::store::{NewSuccessor, NotIssued, Redeem, Redeemed, RefreshRefusal, RefreshWindow};
 
 /// One redemption moves the family on; what was redeemed is worth its successor until the grace ends.
@@ -302,12 +302,8 @@ pub async fn a_credential_is_redeemed_within_its_window_only(bench: Bench) {
 /// itself revoked.
 pub async fn an_access_token_is_exchanged_once(bench: Bench) {
     let bench = bench.with_log().await;
-    let family = NewFamily { first: RefreshMark::Jti("01".to_owned()), access_life: LIFE };
-    bench
-        .store
-        .open_session(act(), NewSession { family: Some(family), ..scoped(bench.login("s1", "alice")) })
-        .await
-        .unwrap();
+    let login = renewed_by(RefreshMark::Jti("01".to_owned()), bench.login("s1", "alice"));
+    bench.store.open_session(act(), login).await.unwrap();
     let plan_read = Box::new(|issuing: &Issuing<'_>| {
         assert_eq!(issuing.family.and_then(|family| family.current.jti()), Some("01"));
         Vec::new()
@@ -351,10 +347,7 @@ pub async fn a_repeated_opening_replaces_a_refresh_token_that_was_not_used(bench
         }),
         ..act()
     };
-    let login = |number: u32| {
-        let family = NewFamily { first: mark(number), access_life: LIFE };
-        NewSession { family: Some(family), ..scoped(bench.login(&format!("s{number}"), "alice")) }
-    };
+    let login = |number: u32| renewed_by(mark(number), bench.login(&format!("s{number}"), "alice"));
     let first = bench.store.open_session(attempt(), login(1)).await.unwrap();
     let second = bench.store.open_session(attempt(), login(2)).await.unwrap();
     assert_eq!((second.session.sid.as_str(), second.repeated), ("s1", true));

@@ -8,7 +8,6 @@ use annul_core::target::TargetKind;
 
 use super::log::audit;
 use super::*;
-use crate::model::Ancestor;
 
 /// Position first, then session: both from the transaction that opened it.
 pub async fn a_session_carries_the_head_it_was_opened_at(bench: Bench) {
@@ -28,17 +27,21 @@ pub async fn a_session_carries_the_head_it_was_opened_at(bench: Bench) {
     assert_eq!(refused(bench.store.open_session(act(), bench.login("s1", "bob")).await), Refused::SessionExists);
 }
 
+fn replacing(sid: &str) -> Origin {
+    Origin::Login(Login { replaces: Some(sid.to_owned()), ..Login::default() })
+}
+
 /// The old session ends in the transaction that opens the new.
 pub async fn a_replaced_session_is_ended_by_an_entry_that_dates_the_new_one(bench: Bench) {
     let bench = bench.with_log().await;
     bench.open("old", "alice").await;
-    let step_up = NewSession { replaces: Some("old".to_owned()), ..bench.login("new", "alice") };
+    let step_up = NewSession { origin: replacing("old"), ..bench.login("new", "alice") };
     let opened = bench.store.open_session(act(), step_up).await.unwrap();
     assert_eq!(opened.replaced, Some(opened.session.position));
     assert_eq!(bench.log().await.head.at, opened.session.position);
     assert_eq!(bench.status("old").await, SessionStatus::Ended);
     assert_eq!(bench.status("new").await, SessionStatus::Live);
-    let again = NewSession { replaces: Some("old".to_owned()), ..bench.login("newer", "alice") };
+    let again = NewSession { origin: replacing("old"), ..bench.login("newer", "alice") };
     assert_eq!(bench.store.open_session(act(), again).await.unwrap().replaced, None);
 }
 
@@ -46,7 +49,7 @@ pub async fn a_replaced_session_is_ended_by_an_entry_that_dates_the_new_one(benc
 pub async fn a_session_of_another_subject_cannot_be_replaced(bench: Bench) {
     let bench = bench.with_log().await;
     bench.open("alices", "alice").await;
-    let theft = NewSession { replaces: Some("alices".to_owned()), ..bench.login("bobs", "bob") };
+    let theft = NewSession { origin: replacing("alices"), ..bench.login("bobs", "bob") };
     assert_eq!(refused(bench.store.open_session(act(), theft).await), Refused::SessionUnknown);
     assert_eq!(bench.status("alices").await, SessionStatus::Live);
 }
@@ -89,7 +92,7 @@ pub async fn a_session_is_bounded_in_life_login_and_targets(bench: Bench) {
     let wide = NewSession { claims: roles(&many), ..bench.login("s", "a") };
     assert!(matches!(refused(opened(wide).await), Refused::TooManyTargets { .. }));
     let ancestor = |sid: u8| Ancestor::session(FOREIGN, sid.to_string());
-    let deep = NewSession { ancestors: (0..9).map(ancestor).collect(), ..bench.login("s", "a") };
+    let deep = bench.descendant("s", "a", (0..9).map(ancestor).collect()).await;
     assert_eq!(refused(opened(deep).await), Refused::TooManyAncestors);
     let edge = NewSession { life: longest, auth_time: bench.now().minus(longest), ..bench.login("s", "a") };
     opened(edge).await.unwrap();

@@ -183,8 +183,10 @@ pub async fn a_device_ends_with_a_change(bench: Bench) {
 /// A login that changes its subject ends what was before and not itself.
 pub async fn a_login_is_dated_at_the_change_it_makes(bench: Bench) {
     let bench = bench.with_log().await;
-    let login =
-        |sid: &str, reach| NewSession { change: Some(change(SubjectPart::Record, reach)), ..bench.login(sid, "alice") };
+    let login = |sid: &str, reach| {
+        let change = Some(change(SubjectPart::Record, reach));
+        NewSession { origin: Origin::Login(Login { change, ..Login::default() }), ..bench.login(sid, "alice") }
+    };
     bench.open("old", "alice").await;
     let opened = bench.store.open_session(act(), login("gentle", Reach::Access)).await.unwrap();
     assert_eq!(opened.session.position, opened.log.head.at);

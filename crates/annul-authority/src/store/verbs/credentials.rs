@@ -9,9 +9,9 @@ use super::sessions::{few_enough_targets, open_session, own_subject};
 use super::{Outcome, Result, Snapshot, Txn, attempt_at, once, repeated, status};
 use crate::log::Appender;
 use crate::model::{Account, Act, NewSession, Session, SessionStatus, SubjectState};
-use crate::store::{Appended, CredentialChange, Holder, LogIn, Opened, Refused};
+use crate::store::{AccountLogin, Appended, CredentialChange, Holder, Opened, Refused};
 
-pub(crate) fn log_in(txn: &mut Txn<'_>, act: &Act, login: LogIn) -> Result<Opened> {
+pub(crate) fn log_in(txn: &mut Txn<'_>, act: &Act, login: AccountLogin) -> Result<Opened> {
     let account = proven(txn.tables.account(&login.username)?, &login.proven)?;
     let subject = own_subject(&txn.tables.log()?, &account.subject)?;
     let state = txn.tables.subject(&subject)?;

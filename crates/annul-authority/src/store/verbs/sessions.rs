@@ -5,7 +5,7 @@ use annul_core::fold::EmittedBy;
 use annul_core::position::Position;
 use annul_core::settings::MAX_TARGETS;
 use annul_core::target::{Target, TargetKind};
-use annul_core::time::{UnixMillis, UnixSeconds};
+use annul_core::time::UnixMillis;
 
 use super::revocations::done;
 use super::subjects::apply;
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::log::Appender;
 use crate::model::{
-    Act, Ended, GROUP_CLAIM, MAX_ANCESTORS, NewFamily, NewRevocation, NewSession, RECORD_CLAIM, Session, SessionStatus,
-    Side, SubjectState, VERSION_CLAIM,
+    Act, Descent, Ended, GROUP_CLAIM, Login, MAX_ANCESTORS, NewFamily, NewRevocation, NewSession, Origin, RECORD_CLAIM,
+    Session, SessionStatus, Side, SubjectState, VERSION_CLAIM,
 };
 use crate::store::tables::Write;
 use crate::store::{
@@ -27,28 +27,62 @@ use crate::store::{
 /// Targets a token has besides those of its session: `token` and `key`.
 const TARGETS_OF_A_TOKEN: usize = 2;
 
+/// Opens a session as its origin has it: what a login appends stands before the session that it dates, and
+/// a session that descends is dated where its token was judged.
 pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Result<Opened> {
     match earlier_attempt(txn, act)? {
-        Some(Outcome::Opened { sid, replaced }) => return opened_before(txn, &sid, replaced, new.family),
+        Some(Outcome::Opened { sid, replaced }) => return opened_before(txn, &sid, replaced, new.origin),
         Some(_) => return Err(Refused::IdempotencyConflict.into()),
         None => {}
     }
     admit(txn, &new)?;
     let mut log = txn.appender(act)?;
-    let replaced = match &new.replaces {
-        Some(sid) => end_replaced(&mut log, &new.subject, sid)?,
+    let (subject, replaced) = match &new.origin {
+        Origin::Login(login) => logged_in(&mut log, &new.subject, login)?,
+        Origin::Descent(_) => (admitted(&log, &new.subject)?.1, None),
+    };
+    let (session, family) = drawn_up(&log, &subject, new);
+    judge_new(&log, &session)?;
+    put_session(log.parts(), &session)?;
+    let family = family.map(|family| refresh::begin(&mut *log.tables, &session, family)).transpose()?;
+    if replaced.is_none() {
+        let text = Target::one(&log.log().settings.issuer, TargetKind::Session, &session.sid)
+            .map_or_else(|_| session.sid.clone(), |target| log.text(&target));
+        log.note_act(Some(text))?;
+    }
+    let log = log.log().clone();
+    remember_attempt(txn, act, &Outcome::Opened { sid: session.sid.clone(), replaced })?;
+    Ok(Opened { session, subject, replaced, log, family, repeated: false })
+}
+
+/// Ends what a login replaces and changes what it changes. The subject's state afterwards, and the entry by
+/// which the replaced session ended.
+fn logged_in(log: &mut Appender<'_>, subject: &str, login: &Login) -> Result<(SubjectState, Option<Position>)> {
+    let replaced = match &login.replaces {
+        Some(sid) => end_replaced(log, subject, sid)?,
         None => None,
     };
-    let subject = own_subject(log.log(), &new.subject)?;
-    let mut state = log.tables.subject(&subject)?;
+    let (subject, state) = admitted(log, subject)?;
+    let state = match &login.change {
+        Some(change) => apply(log, &subject, change)?.1,
+        None => state,
+    };
+    Ok((state, replaced))
+}
+
+/// A subject that sessions may be opened for, and its state.
+fn admitted(log: &Appender<'_>, subject: &str) -> Result<(Target, SubjectState)> {
+    let subject = own_subject(log.log(), subject)?;
+    let state = log.tables.subject(&subject)?;
     admits_logins(&state)?;
-    if let Some(change) = &new.change {
-        state = apply(&mut log, &subject, change)?.1;
-    }
-    let mut claims = state.claims.clone();
+    Ok((subject, state))
+}
+
+/// The session, not yet judged nor written, and the family it is to have.
+fn drawn_up(log: &Appender<'_>, subject: &SubjectState, new: NewSession) -> (Session, Option<NewFamily>) {
+    let (head, now) = (log.log().head.at, log.commit());
+    let mut claims = subject.claims.clone();
     claims.extend(new.claims);
-    let at = new.judged.unwrap_or(log.log().head.at);
-    let now = log.commit();
     let session = Session {
         sid: new.sid,
         subject: new.subject,
@@ -59,44 +93,42 @@ pub(crate) fn open_session(txn: &mut Txn<'_>, act: &Act, new: NewSession) -> Res
         created: now,
         auth_time: new.auth_time,
         last_used: now,
-        expires: new.ends.into_iter().fold(now.floor().plus(new.life), UnixSeconds::min),
+        expires: now.floor().plus(new.life),
         idle_limit: new.idle_limit,
         claims,
-        fingerprint: state.fingerprint.clone(),
+        fingerprint: subject.fingerprint.clone(),
         confirmation: new.confirmation,
         bound_from: None,
-        ancestors: new.ancestors,
-        actor: new.actor,
+        ancestors: Vec::new(),
+        actor: None,
         format: new.format,
-        refresh_by: new.family.as_ref().map(|family| family.first.kind()),
-        position: at,
-        claims_position: at,
+        refresh_by: None,
+        position: head,
+        claims_position: head,
         ended: None,
     };
-    judge_new(&log, &session)?;
-    put_session(log.parts(), &session)?;
-    let family = new.family.map(|family| refresh::begin(&mut *log.tables, &session, family)).transpose()?;
-    if replaced.is_none() {
-        let text = Target::one(&log.log().settings.issuer, TargetKind::Session, &session.sid)
-            .map_or_else(|_| session.sid.clone(), |target| log.text(&target));
-        log.note_act(Some(text))?;
+    match new.origin {
+        Origin::Login(Login { family, .. }) => {
+            let refresh_by = family.as_ref().map(|family| family.first.kind());
+            (Session { refresh_by, ..session }, family)
+        }
+        Origin::Descent(Descent { judged, ancestors, actor, ends }) => {
+            let expires = ends.map_or(session.expires, |ends| ends.min(session.expires));
+            (Session { ancestors, actor, expires, position: judged, claims_position: judged, ..session }, None)
+        }
     }
-    let log = log.log().clone();
-    remember_attempt(txn, act, &Outcome::Opened { sid: session.sid.clone(), replaced })?;
-    Ok(Opened { session, subject: state, replaced, log, family, repeated: false })
 }
 
 /// What an earlier attempt opened, as it stands now.
-fn opened_before(
-    txn: &mut Txn<'_>,
-    sid: &str,
-    replaced: Option<Position>,
-    family: Option<NewFamily>,
-) -> Result<Opened> {
+fn opened_before(txn: &mut Txn<'_>, sid: &str, replaced: Option<Position>, origin: Origin) -> Result<Opened> {
     let session = txn.tables.session(sid)?.ok_or(Refused::SessionUnknown)?;
     let log = txn.tables.log()?;
     let subject = txn.tables.subject(&own_subject(&log, &session.subject)?)?;
-    let family = refresh::begin_again(txn.tables, sid, family)?;
+    let offered = match origin {
+        Origin::Login(login) => login.family,
+        Origin::Descent(_) => None,
+    };
+    let family = refresh::begin_again(txn.tables, sid, offered)?;
     Ok(Opened { session, subject, replaced, log, family, repeated: true })
 }
 
@@ -220,7 +252,9 @@ fn admit(txn: &Txn<'_>, new: &NewSession) -> Result<()> {
     if new.auth_time > now || new.auth_time < now.minus(longest) {
         return Err(Refused::AuthTimeOutOfRange { auth_time: new.auth_time }.into());
     }
-    if new.ancestors.len() > MAX_ANCESTORS {
+    if let Origin::Descent(descent) = &new.origin
+        && descent.ancestors.len() > MAX_ANCESTORS
+    {
         return Err(Refused::TooManyAncestors.into());
     }
     if txn.tables.client(&new.subject)?.is_some() {

@@ -11,13 +11,14 @@ use annul_core::time::{UnixMillis, UnixSeconds};
 
 use crate::authority::{Authority, Caller};
 use crate::error::VerbError;
-use crate::model::{Chosen, NewSession, ProofKey, RefreshBy, Session, SessionStatus};
+use crate::model::{Chosen, Login, NewSession, Origin, ProofKey, RefreshBy, Session, SessionStatus};
 use crate::secrets::random;
 use crate::setup::TokenKey;
 use crate::store::{Issuing, NotIssued, Opened, SessionView};
 use crate::verbs::bounds;
 use crate::verbs::minting::{Grant, Minted, Stamp, key_name};
 use crate::verbs::next_token::{MOST_TRIES, NextToken};
+use crate::verbs::refresh::Offer;
 use crate::verbs::revocations::Revoked;
 
 pub use documents::{DeviceBody, OneOrMany, OpenSession, SessionAnswer, SessionList, SessionState, TokenAnswer};
@@ -32,9 +33,7 @@ impl Authority {
     /// acknowledged before does not reach it and one acknowledged after does. A session that would
     /// be revoked at once is not opened.
     pub async fn open_session(&self, caller: &Caller, request: OpenSession) -> Result<TokenAnswer, VerbError> {
-        let by = refresh_by(&request)?;
-        let mut new = self.new_session(caller, request).await?;
-        let offer = self.offer(&mut new, by)?;
+        let (new, offer) = self.new_session(caller, request).await?;
         let _signing = self.signing_lock().read().await;
         let opened = self.store().open_session(caller.act("session.open", None), new).await?;
         self.first_answer(opened, offer).await
@@ -170,7 +169,13 @@ impl Authority {
         if is_due || pending >= MOST_PENDING_USES { self.write_uses().await } else { Ok(()) }
     }
 
-    pub(crate) async fn new_session(&self, caller: &Caller, request: OpenSession) -> Result<NewSession, VerbError> {
+    /// The session that a login opens, and the credential that it is given besides its first token.
+    pub(crate) async fn new_session(
+        &self,
+        caller: &Caller,
+        request: OpenSession,
+    ) -> Result<(NewSession, Offer), VerbError> {
+        let by = refresh_by(&request)?;
         bounds::name("subject", &request.subject)?;
         let client_id = request.client_id.unwrap_or_else(|| caller.actor().to_owned());
         bounds::name("client_id", &client_id)?;
@@ -185,8 +190,11 @@ impl Authority {
         if self.store().client(&request.subject).await?.is_some() {
             return Err(VerbError::SubjectIsClient { name: request.subject });
         }
-        Ok(NewSession {
-            sid: random::name()?,
+        let sid = random::name()?;
+        let (family, offer) = self.offer(&sid, by)?;
+        let login = Login { replaces: request.replaces, change: self.changed_by_login(), family };
+        let new = NewSession {
+            sid,
             subject: request.subject,
             client_id: Some(client_id),
             audience: bounds::audiences(audience, &self.setup().audience)?,
@@ -197,15 +205,10 @@ impl Authority {
             idle_limit: Some(self.setup().session_idle.as_secs()),
             claims,
             confirmation: request.confirmation,
-            ancestors: Vec::new(),
-            actor: None,
             format: request.format,
-            judged: None,
-            ends: None,
-            replaces: request.replaces,
-            change: self.changed_by_login(),
-            family: None,
-        })
+            origin: Origin::Login(login),
+        };
+        Ok((new, offer))
     }
 
     pub(crate) fn stamp_as(&self, session: &Session, position: Position, now: UnixMillis, jti: String) -> Stamp {
@@ -257,7 +260,7 @@ pub(crate) fn usable(status: &SessionStatus) -> Result<(), VerbError> {
 }
 
 /// What renews the tokens of a session opened so.
-pub(crate) fn refresh_by(request: &OpenSession) -> Result<Option<RefreshBy>, VerbError> {
+fn refresh_by(request: &OpenSession) -> Result<Option<RefreshBy>, VerbError> {
     match (request.refresh_token, request.exchange) {
         (true, true) => {
             let why = "does not go with `refresh_token`: a session has one refresh credential".to_owned();
