@@ -375,6 +375,25 @@ impl Code {
         }
     }
 
+    /// The status where it is about an access token that came as the caller's own credential. What is wrong
+    /// with the proof of a request that wants a token is wrong with the request (RFC 9449 §5 and §8); beside a
+    /// token, the request is not authorised (§7.1 and §9).
+    #[must_use]
+    pub const fn status_beside_token(self) -> u16 {
+        match self {
+            Self::DpopProofInvalid | Self::DpopNonceNeeded => 401,
+            _ => self.status(),
+        }
+    }
+
+    /// The status, or both, in print.
+    fn printed_status(self) -> String {
+        match (self.status(), self.status_beside_token()) {
+            (status, beside) if status == beside => status.to_string(),
+            (status, beside) => format!("{status}; beside a token {beside}"),
+        }
+    }
+
     /// The table as the page `docs/reference/errors.md`.
     #[must_use]
     pub fn page() -> String {
@@ -384,7 +403,8 @@ impl Code {
              Under `/v1` and `/.well-known` an error is a problem document (RFC 9457, `application/problem+json`) with\n\
              `type`, `title`, `status`, `detail`, `code`, `hint` and `request_id`. Under `/oauth2` it has `error`,\n\
              `error_description` (RFC 6749) and `code`. Programs should branch on `code`; the other texts may improve.\n\
-             The codes of a refused token have status 401 where that token is the caller's own credential.\n\n\
+             The codes of a refused token have status 401 where that token is the caller's own credential, as at\n\
+             `/v1/logout`; where two are given, the second is for a DPoP proof that comes beside such a token.\n\n\
              | code | status | `error` under `/oauth2` | what happened | what to do |\n\
              |---|---|---|---|---|\n",
         );
@@ -394,7 +414,7 @@ impl Code {
                 page,
                 "| `{}` | {} | `{}` | {}. | {} |",
                 code.name(),
-                code.status(),
+                code.printed_status(),
                 code.oauth_error(),
                 code.title(),
                 code.hint()

@@ -43,9 +43,9 @@ pub fn proof_key(parts: &Parts, app: &App) -> Result<Option<ProofKey>, Problem> 
 /// The key that the request's DPoP proof proves for the access token that it presents, which the proof has
 /// to name (RFC 9449 §7.1). Without a right one the request is not authorised.
 pub fn proof_key_with(token: &str, parts: &Parts, app: &App) -> Result<ProofKey, Problem> {
-    proven(parts, app, Some(token)).map_err(|problem| match problem.status() {
-        400 => problem.with_status(401),
-        _ => problem,
+    proven(parts, app, Some(token)).map_err(|problem| {
+        let status = problem.code().status_beside_token();
+        problem.with_status(status)
     })
 }
 

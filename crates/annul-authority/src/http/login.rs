@@ -38,7 +38,8 @@ pub async fn login(
 
 /// Logs the holder of an access token out: this session, this device, all others, or everywhere.
 #[utoipa::path(post, path = "/v1/logout", tag = "login", request_body = LogoutRequest,
-    responses((status = 200, body = RevocationAnswer)), security(("access_token" = [])))]
+    responses((status = 200, body = RevocationAnswer)),
+    security(("access_token" = []), ("bound_access_token" = [], "dpop_proof" = [])))]
 pub async fn logout(
     State(app): State<App>,
     _: Anonymous,

@@ -1,6 +1,7 @@
 //! Tokens that are bound to a key, where the authority itself is the one they are presented to.
 
 use annul_authority::config::DpopNonce;
+use annul_authority::http::codes::Code;
 use annul_core::token::access_token_hash;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use crate::oauth_world::{ACCESS, EXCHANGE, oauth_error, said};
 use crate::running::{Running, both, expect, expect_problem, in_memory, text};
 use crate::signer::{Signer, now, with};
 
+const LOGIN: &str = "/v1/login";
 const LOGOUT: &str = "/v1/logout";
 const TOKEN: &str = "/oauth2/token";
 
@@ -68,6 +70,25 @@ async fn dp_4_a_stolen_bound_token_logs_nobody_out() {
         }
         expect_problem(with_proof(right), 401, "invalid_dpop_proof").await;
     }
+}
+
+/// The same proof is refused with one status where a token is wanted and with another where one is presented,
+/// as the table of codes prints both.
+#[tokio::test]
+async fn dp_4_a_bad_proof_has_the_status_that_the_table_prints() {
+    let authority = in_memory(|_| {}).await;
+    let signer = Signer::new();
+    let token = bound(&authority, &signer).await;
+    let stale =
+        |path: &str| proof(&signer, &authority, path, &json!({"ath": access_token_hash(&token), "iat": now() - 3600}));
+    let login = authority.bare(Method::POST, LOGIN).json(&json!({"username": "alice", "password": "correct horse"}));
+    let wanted = login.header("dpop", stale(LOGIN)).send().await.unwrap();
+    let presented = logout(&authority, format!("DPoP {token}")).header("dpop", stale(LOGOUT)).send().await.unwrap();
+    assert!(challenge(&presented).contains("error=\"invalid_dpop_proof\""), "{}", challenge(&presented));
+    assert!(!wanted.headers().contains_key("www-authenticate"));
+    let row = Code::page().lines().find(|line| line.starts_with("| `invalid_dpop_proof`")).unwrap().to_owned();
+    let statuses = format!("| {}; beside a token {} |", wanted.status().as_u16(), presented.status().as_u16());
+    assert!(row.contains(&statuses), "{row} does not say {statuses}");
 }
 
 #[tokio::test]

@@ -135,3 +135,19 @@ async fn the_document_allows_empty_parameters_of_forms_and_demands_what_is_neede
         }
     }
 }
+
+/// RFC 9449 §7.1: a token that is bound to a key is sent by a scheme of its own, with a proof beside it.
+#[tokio::test]
+async fn dp_4_the_document_offers_what_a_bound_token_is_sent_with() {
+    let authority = in_memory(|_| {}).await;
+    let document = expect(authority.bare(Method::GET, "/openapi.json"), 200).await;
+    let ways = &document["paths"]["/v1/logout"]["post"]["security"];
+    assert_eq!(*ways, json!([{"access_token": []}, {"bound_access_token": [], "dpop_proof": []}]));
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!(
+        (&schemes["bound_access_token"]["type"], &schemes["bound_access_token"]["scheme"]),
+        (&json!("http"), &json!("DPoP"))
+    );
+    let proof = &schemes["dpop_proof"];
+    assert_eq!((&proof["type"], &proof["in"], &proof["name"]), (&json!("apiKey"), &json!("header"), &json!("DPoP")));
+}

@@ -10,7 +10,7 @@ mod forms;
 mod patterns;
 mod shapes;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, ResponseBuilder};
@@ -46,10 +46,29 @@ pub fn finished(mut document: OpenApi, config: &Config) -> Value {
     forms::describe(&mut document);
     let mut document =
         serde_json::to_value(&document).expect("the document holds only strings, numbers and maps of them");
+    add(&mut document, "/components/securitySchemes", bound_tokens());
     bounds::describe(&mut document, config);
     shapes::describe(&mut document);
     forms::allow_no_body(&mut document);
     document
+}
+
+/// How a token is sent that is bound to a key (RFC 9449 §7.1): by a scheme of its own, with a proof in a header
+/// of its own.
+fn bound_tokens() -> Value {
+    json!({
+        "bound_access_token": {
+            "type": "http",
+            "scheme": "DPoP",
+            "description": "an access token that is bound to a key, with a proof by that key",
+        },
+        "dpop_proof": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "DPoP",
+            "description": "a proof for this one request and this token (RFC 9449), which has its hash as `ath`",
+        },
+    })
 }
 
 fn describe_errors(operation: &mut Operation, is_oauth: bool) {
