@@ -197,32 +197,15 @@ impl ViewWriter {
         {
             return Err(ReplaceError::Older { held, offered: contents.position });
         }
-        let (mut next, ledgers) = self.build(&current, contents)?;
+        let (mut next, ledgers) = current.of_contents(contents, &self.limits).map_err(|halt| {
+            self.halt(halt);
+            ReplaceError::Full(halt)
+        })?;
         next.freshness = current.freshness.clone();
         next.freshness.applied(next.position);
         self.ledgers = ledgers;
         self.swap(next);
         Ok(())
-    }
-
-    /// Puts another history in the place of what the view held, whatever its position. The view's
-    /// age is unknown afterwards: nothing proven about the old history holds for the new one.
-    ///
-    /// # Errors
-    /// A snapshot that the view cannot hold halts it and changes nothing else.
-    pub fn reset(&mut self, contents: ViewContents) -> Result<(), ReplaceError> {
-        let current = self.view.state.load_full();
-        let (next, ledgers) = self.build(&current, contents)?;
-        self.ledgers = ledgers;
-        self.swap(next);
-        Ok(())
-    }
-
-    fn build(&mut self, current: &State, contents: ViewContents) -> Result<(State, Ledgers), ReplaceError> {
-        current.of_contents(contents, &self.limits).map_err(|halt| {
-            self.halt(halt);
-            ReplaceError::Full(halt)
-        })
     }
 
     /// Everything in force, to persist; `None` until position and settings are known.
