@@ -1,17 +1,19 @@
 //! The feed's shell: it connects the store to core's [`FeedLog`], holds the lock and does the waiting.
 //!
 //! ```text
-//! store ── committed ──▶ follow: lines ──▶ FeedLog (ring) ──▶ changes, streams: one cursor each
-//!   ▲                                        ▲
-//!   └── head, read after a report came in ── reports ──▶ confirmations
+//! store ── committed ──▶ following: lines ──▶ FeedLog (ring) ──▶ changes, streams: one cursor each
+//!   ▲                                           ▲
+//!   └── head, read after a report came in ──── reports ──▶ confirmations
 //! ```
 //!
 //! Nothing is queued per follower. A stream is polled only while its socket has room, so a slow
 //! reader is a cursor that lags behind and costs nobody else anything (I19).
 
 mod connection;
+mod following;
 mod refusal;
 mod registry;
+mod reports;
 mod snapshots;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,11 +22,8 @@ use std::time::Duration;
 
 use annul_core::feed::frame::FRAME_BYTES;
 use annul_core::feed::head::FeedSigner;
-use annul_core::feed::log::{
-    Acknowledged, Ask, CanaryHeard, Changes, Confirmation, FeedLog, FeedLogConfig, LogPoint, ReplicaId, ReplicaStatus,
-    StoredLine,
-};
-use annul_core::feed::report::{Introduction, ReplicaState, Report};
+use annul_core::feed::log::{Ask, CanaryHeard, Changes, FeedLog, FeedLogConfig, LogPoint, StoredLine};
+use annul_core::feed::report::{Introduction, ReplicaState};
 use annul_core::position::Position;
 use annul_core::record::Chain;
 use bytes::Bytes;
@@ -37,10 +36,10 @@ use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::config::FeedConfig;
 use crate::metrics::Metrics;
-use crate::model::LogLine;
-use crate::store::{Committed, LogState, Store, StoreError};
+use crate::store::{LogState, Store};
 
 use connection::Connection;
+use following::ring_start;
 pub use refusal::{FeedRefusal, FeedStartError};
 use registry::Registry;
 use snapshots::BuiltSnapshot;
@@ -105,16 +104,10 @@ pub struct FollowerAt {
     pub chain: Option<Chain>,
 }
 
-/// Lines read from the store in one go while the ring is filled.
-const FILL_STEP: usize = 1000;
-/// How soon following is tried again after the store failed.
+/// How soon the store is asked again after it failed, or had not yet what a stream was at.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often silent replicas are forgotten.
-const TICK: Duration = Duration::from_secs(60);
 /// How long a request may wait for the ring to reach what the store has.
 const RING_LAG: Duration = Duration::from_secs(2);
-/// How often a wait for confirmation looks at the clock: ages run out without anyone reporting.
-const CONFIRM_STEP: Duration = Duration::from_millis(200);
 /// The most seconds by which a refused follower is told to wait.
 const BUSY_SPREAD: usize = 5;
 
@@ -250,81 +243,6 @@ impl Feed {
         }))
     }
 
-    /// Counts a report and answers it with a head that was read after it came in.
-    pub async fn report(&self, name: &str, instance: &str, report: Report) -> Result<Vec<u8>, FeedRefusal> {
-        let refused = |detail: String| FeedRefusal::Report { detail };
-        let id = ReplicaId::new(name, instance).ok_or_else(|| {
-            refused("name and instance are 1 to 128 letters, digits, dots, dashes or underscores".to_owned())
-        })?;
-        let nonce = report.nonce.clone();
-        let spoken_for = registry::spoken_for(&id, &report);
-        self.log().report(id, report, self.0.clock.moment()).map_err(|why| refused(why.to_string()))?;
-        bump(&self.0.reports);
-        if !self.0.registry.knows(&spoken_for) {
-            // Before the answer, for the answer is what lets the replica accept.
-            self.remember().await?;
-        }
-        let point = point_of(&self.0.store.log().await?);
-        let answer = self.log().answer(&point, &nonce, self.0.clock.moment());
-        Ok(answer.expect("an authority signs its heads").to_json())
-    }
-
-    /// What is known of the record at `at` being in effect.
-    #[must_use]
-    pub fn confirmation(&self, at: Position, acknowledged: Acknowledged) -> Confirmation {
-        self.log().confirmation(at, acknowledged, self.0.clock.mono())
-    }
-
-    /// The same, after every replica has applied it or run out, or after `wait`.
-    pub async fn confirmed(&self, at: Position, acknowledged: Acknowledged, wait: Duration) -> Confirmation {
-        let deadline = Instant::now() + wait;
-        let mut reports = self.0.reports.subscribe();
-        loop {
-            reports.borrow_and_update();
-            let confirmation = self.confirmation(at, acknowledged);
-            let now = Instant::now();
-            if confirmation.confirmed || now >= deadline || self.is_closed() {
-                return confirmation;
-            }
-            // Ages run out silently, so the clock is looked at besides the reports.
-            let _ = tokio::time::timeout_at(deadline.min(now + CONFIRM_STEP), reports.changed()).await;
-        }
-    }
-
-    /// Waits for the next report, at most until `deadline`.
-    pub async fn next_report(&self, reports: &mut watch::Receiver<u64>, deadline: Instant) {
-        // An elapsed wait is seen by the caller's own look at the clock.
-        let _ = tokio::time::timeout_at(deadline, reports.changed()).await;
-    }
-
-    /// Tells of every report from now on.
-    #[must_use]
-    pub fn reports(&self) -> watch::Receiver<u64> {
-        self.0.reports.subscribe()
-    }
-
-    /// Every replica heard from.
-    #[must_use]
-    pub fn replicas(&self) -> Vec<ReplicaStatus> {
-        self.log().replicas(self.0.clock.mono())
-    }
-
-    /// The replicas that may still answer from a view.
-    #[must_use]
-    pub fn counted(&self) -> Vec<ReplicaStatus> {
-        let mut replicas = self.replicas();
-        replicas.retain(is_counted);
-        replicas
-    }
-
-    /// The greatest position that every counted verifier has applied; the head when none is
-    /// counted, `None` when one of them holds no view.
-    #[must_use]
-    pub fn applied_by_all(&self) -> Option<Position> {
-        let head = self.log().point().at;
-        self.counted().iter().try_fold(head, |least, replica| replica.position.map(|position| least.min(position)))
-    }
-
     /// Puts a canary on every stream.
     pub fn canary(&self, id: &str, token: &str) {
         self.log().canary(id, token);
@@ -357,71 +275,6 @@ impl Feed {
         }
         let behind = replicas.iter().filter(|replica| replica.position.is_none_or(|position| position < head)).count();
         metrics.set("annul_feed_replicas_behind", &[], behind as f64);
-    }
-
-    async fn follow(self, mut commits: watch::Receiver<Committed>) {
-        let mut ticks = tokio::time::interval(TICK);
-        loop {
-            tokio::select! {
-                changed = commits.changed() => if changed.is_err() {
-                    // The store's writer is gone, and nothing is acknowledged any more.
-                    self.0.follows.store(false, Ordering::Relaxed);
-                    return;
-                },
-                _ = ticks.tick() => {
-                    self.log().tick(self.0.clock.moment());
-                    if let Err(error) = self.remember().await {
-                        tracing::warn!(error = %error, "the replicas were not written down; trying again in a minute");
-                    }
-                }
-            }
-            let told = commits.borrow().clone();
-            while let Err(error) = self.catch_up(&told).await {
-                tracing::warn!(error = %error, "the feed does not follow the store; trying again");
-                self.0.follows.store(false, Ordering::Relaxed);
-                if matches!(error, FeedStartError::Store(StoreError::Closed)) {
-                    return;
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-            self.0.follows.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Writes down who is counted, for the next start.
-    async fn remember(&self) -> Result<(), StoreError> {
-        self.0.registry.remember(self.0.store.as_ref(), || self.replicas()).await
-    }
-
-    /// Takes every line beyond the ring: what was told, and from the store what is missing before it.
-    async fn catch_up(&self, told: &Committed) -> Result<(), FeedStartError> {
-        loop {
-            let at = self.log().point().at;
-            match told.lines_after(at) {
-                Some(lines) => return self.take(lines).await,
-                None => {
-                    let read = self.0.store.lines_after(at, FILL_STEP).await?;
-                    if read.lines.is_empty() {
-                        return Ok(());
-                    }
-                    self.take(&read.lines).await?;
-                }
-            }
-        }
-    }
-
-    async fn take(&self, lines: &[LogLine]) -> Result<(), FeedStartError> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let taken = self.log().committed(lines.iter().map(|line| line.line.as_str()));
-        bump(&self.0.news);
-        if let Err(error) = taken {
-            let state = self.0.store.log().await?;
-            self.log().restart(point_of(&state));
-            return Err(FeedStartError::Log(error));
-        }
-        Ok(())
     }
 
     async fn stored(&self, ask: &Ask) -> Result<Vec<StoredLine>, FeedRefusal> {
@@ -464,23 +317,6 @@ fn point_of(state: &LogState) -> LogPoint {
         revision: state.settings.revision,
         hash_key: state.settings.hash_key.clone(),
     }
-}
-
-/// Where a ring of `records` begins: as far back as it can hold and the store still has.
-async fn ring_start(store: &dyn Store, log: &LogState, records: usize) -> Result<LogPoint, FeedStartError> {
-    let head = point_of(log);
-    let back = u64::try_from(records).unwrap_or(u64::MAX);
-    let start = Position::new(head.at.epoch, head.at.seq.saturating_sub(back));
-    let read = store.lines_after(start, 1).await?;
-    Ok(match read.base {
-        Some(chain) => LogPoint { at: start, chain, ..head },
-        None => head,
-    })
-}
-
-/// Whether a replica may still answer from a view.
-fn is_counted(replica: &ReplicaStatus) -> bool {
-    replica.heard_ms_ago <= replica.longest_age.saturating_mul(1000)
 }
 
 fn bump(counter: &watch::Sender<u64>) {
