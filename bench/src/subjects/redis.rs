@@ -2,12 +2,11 @@
 //! Redis's best case where waking another core costs more than the question, and on two.
 
 use annul_core::VerifiedToken;
-use annul_core::time::{Moment, Monotonic, UnixSeconds};
+use annul_core::time::UnixSeconds;
 use annul_core::trust::Trust;
 use annul_core::view::View;
 use anyhow::{Result, anyhow, ensure};
 use std::hint::black_box;
-use std::time::Duration;
 
 use super::seen::{self, World};
 use crate::measure::{Contestant, Form, Sheet, Unit, clock, pin, side_by_side};
@@ -82,11 +81,10 @@ fn check_alone(world: &World, server: &Server, form: Form, sheet: &mut Sheet) ->
 }
 
 fn check_round(view: &View, verified: &[VerifiedToken], draws: &[usize]) -> Result<f64> {
-    let moment = Moment { wall: UnixSeconds(unix()), mono: Monotonic(Duration::from_secs(1)) };
     let mut active = 0;
     let nanos = clock::wall_nanos_each(draws.len(), || {
         for &draw in draws {
-            let checked = black_box(view.check(verified[draw].clone(), moment));
+            let checked = black_box(view.check(verified[draw].clone()));
             active += usize::from(matches!(checked.verdict(), annul_core::verdict::Verdict::Active { .. }));
         }
     });

@@ -70,7 +70,7 @@ impl Vectors {
             Ok(token) => token,
             Err(error) => return (Value::Null, denied(&policy.refuse(error, &view, text, self.moment))),
         };
-        let checked = view.check(token, self.moment);
+        let checked = view.check(token);
         let verdict = match checked.verdict() {
             Verdict::Active { as_of } => json!({ "active": as_of }),
             Verdict::Revoked(refusal) => json!({ "revoked": refusal }),

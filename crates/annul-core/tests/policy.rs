@@ -65,7 +65,7 @@ fn denial(decision: Decision) -> Denial {
 
 fn asked(answer: Answer) -> Decision {
     let (view, _writer, token) = good();
-    match Policy::ask().revoked_status(RevokedStatus::Forbidden).decide(view.check(token, MOMENT), MOMENT) {
+    match Policy::ask().revoked_status(RevokedStatus::Forbidden).decide(view.check(token), MOMENT) {
         Decision::Ask(unsettled) => unsettled.settle(answer),
         other => panic!("not asked: {other:?}"),
     }
@@ -87,20 +87,20 @@ fn an_answer_settles_what_was_asked() {
 #[test]
 fn the_application_can_only_refuse() {
     let (view, _writer, token) = good();
-    let allowed = || CLOSED.decide(view.check(token.clone(), MOMENT), MOMENT);
+    let allowed = || CLOSED.decide(view.check(token.clone()), MOMENT);
     assert!(matches!(allowed().unless_refused(|_| true), Decision::Allow(_)));
     let refused = denial(allowed().unless_refused(|_| false));
     assert_eq!((refused.status(), refused.reason()), (403, &DenyReason::RefusedByApplication));
 
     let (view, _writer, token) = dead();
-    let denied = CLOSED.decide(view.check(token, MOMENT), MOMENT).unless_refused(|_| panic!("asked about a denial"));
+    let denied = CLOSED.decide(view.check(token), MOMENT).unless_refused(|_| panic!("asked about a denial"));
     assert_eq!(denial(denied).code(), "token_revoked");
 }
 
 #[test]
 fn the_view_goes_on_ageing_between_check_and_decision() {
     let (view, _writer, token) = good();
-    let checked = view.check(token, MOMENT);
+    let checked = view.check(token);
     let later = Moment { mono: MOMENT.mono.plus(MINUTE + Duration::from_secs(1)), ..MOMENT };
     assert_eq!(denial(CLOSED.decide(checked, later)).code(), "view_stale");
 }
@@ -110,18 +110,18 @@ fn a_halted_view_vouches_for_nothing_and_still_refuses() {
     let (view, mut writer, token) = good();
     writer.halt(Halt::BadFeed);
     writer.halt(Halt::Diverged);
-    let checked = view.check(token.clone(), MOMENT);
+    let checked = view.check(token.clone());
     assert_eq!(checked.verdict(), Verdict::Indeterminate(Cause::Halted(Halt::BadFeed)), "the first reason stays");
     assert_eq!(denial(CLOSED.decide(checked.clone(), MOMENT)).status(), 503);
     let open = CLOSED.on_stale(OnStale::Open { max_age: MINUTE });
     assert!(matches!(open.decide(checked.clone(), MOMENT), Decision::Allow(_)));
     assert!(matches!(CLOSED.on_stale(OnStale::Ask).decide(checked, MOMENT), Decision::Ask(_)));
     writer.resume();
-    assert!(matches!(CLOSED.decide(view.check(token, MOMENT), MOMENT), Decision::Allow(_)));
+    assert!(matches!(CLOSED.decide(view.check(token), MOMENT), Decision::Allow(_)));
 
     let (view, mut writer, token) = dead();
     writer.halt(Halt::BadFeed);
-    assert!(matches!(view.check(token, MOMENT).verdict(), Verdict::Revoked(_)));
+    assert!(matches!(view.check(token).verdict(), Verdict::Revoked(_)));
 }
 
 #[test]
@@ -129,27 +129,27 @@ fn i16_a_clock_set_forth_and_back_revives_nothing() {
     let (view, mut writer, token) = dead();
     let snapshot = writer.contents().unwrap();
     writer.expire(MOMENT.wall.plus(1_000_000));
-    let checked = view.check(token.clone(), MOMENT);
+    let checked = view.check(token.clone());
     assert_eq!(checked.verdict(), Verdict::Indeterminate(Cause::ClockStepped), "its entry was forgotten too early");
     let open = CLOSED.on_stale(OnStale::Open { max_age: MINUTE });
     assert_eq!(denial(open.decide(checked, MOMENT)).status(), 503);
     assert!(writer.contents().unwrap().forgotten > MOMENT.wall, "what is persisted says so too");
     writer.replace(snapshot).unwrap();
-    assert!(matches!(view.check(token, MOMENT).verdict(), Verdict::Revoked(_)));
+    assert!(matches!(view.check(token).verdict(), Verdict::Revoked(_)));
 }
 
 #[test]
 fn i16_an_expiry_by_a_true_clock_troubles_no_token() {
     let (view, mut writer, token) = good();
     writer.expire(MOMENT.wall);
-    assert!(matches!(view.check(token, MOMENT).verdict(), Verdict::Active { .. }));
+    assert!(matches!(view.check(token).verdict(), Verdict::Active { .. }));
 }
 
 #[test]
 fn without_the_hash_key_of_the_settings_nothing_is_judged() {
     let (view, mut writer, token) = good();
     writer.set_hash_key(HashKey::from_bytes([1; 32]));
-    let checked = view.check(token, MOMENT);
+    let checked = view.check(token);
     assert_eq!(checked.verdict(), Verdict::Indeterminate(Cause::SettingsUnknown));
     assert_eq!(denial(CLOSED.decide(checked, MOMENT)).status(), 503);
 }
@@ -157,7 +157,7 @@ fn without_the_hash_key_of_the_settings_nothing_is_judged() {
 #[test]
 fn facts_of_an_older_revision_are_computed_again() {
     let (view, mut writer, token) = vector("always on its claim revokes a token");
-    assert!(matches!(view.check(token.clone(), MOMENT).verdict(), Verdict::Revoked(_)));
+    assert!(matches!(view.check(token.clone()).verdict(), Verdict::Revoked(_)));
     let change = |revision, claims: &[&str]| {
         let claims = claims.iter().map(|claim| (*claim).to_owned()).collect();
         Settings { revision, claims, ..view.settings().unwrap().as_ref().clone() }
@@ -165,17 +165,17 @@ fn facts_of_an_older_revision_are_computed_again() {
     let next = |settings| Record { at: view.position().unwrap().next(), body: RecordBody::Settings(settings) };
     let without = next(change(2, &["groups"]));
     writer.apply(&[without]).unwrap();
-    assert!(matches!(view.check(token.clone(), MOMENT).verdict(), Verdict::Active { .. }));
+    assert!(matches!(view.check(token.clone()).verdict(), Verdict::Active { .. }));
     let with = next(change(3, &["tenant"]));
     writer.apply(&[with]).unwrap();
-    assert!(matches!(view.check(token, MOMENT).verdict(), Verdict::Revoked(_)));
+    assert!(matches!(view.check(token).verdict(), Verdict::Revoked(_)));
 }
 
 #[test]
 fn an_answer_has_to_know_of_the_newest_entry_that_is_asked_about() {
     let (view, mut writer, token) = vector("an entry on an ask_on claim makes a route ask");
     let at = view.position().unwrap();
-    assert_eq!(view.check(token.clone(), MOMENT).asked_since(), Some(at));
+    assert_eq!(view.check(token.clone()).asked_since(), Some(at));
     let mut settings = Settings::clone(&view.settings().unwrap());
     settings.revision += 1;
     settings.ask_on.push("tenant".to_owned());
@@ -188,16 +188,16 @@ fn an_answer_has_to_know_of_the_newest_entry_that_is_asked_about() {
     let bodies = [RecordBody::Settings(settings), RecordBody::Revoke(entry)];
     let records = [at.next(), at.next().next()].into_iter().zip(bodies).map(|(at, body)| Record { at, body });
     writer.apply(&records.collect::<Vec<_>>()).unwrap();
-    let checked = view.check(token, MOMENT);
+    let checked = view.check(token);
     assert_eq!(checked.asked_since(), view.position(), "of the second claim");
 }
 
 #[test]
 fn a_token_ahead_of_the_view_says_so() {
     let (view, _writer, token) = vector("a token ahead of the view is checked like any other");
-    assert_eq!(view.check(token, MOMENT).ahead(), Some(Position::new(1, 9)));
+    assert_eq!(view.check(token).ahead(), Some(Position::new(1, 9)));
     let (view, _writer, token) = good();
-    assert_eq!(view.check(token, MOMENT).ahead(), None);
+    assert_eq!(view.check(token).ahead(), None);
 }
 
 #[test]

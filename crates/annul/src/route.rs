@@ -116,29 +116,28 @@ impl Route {
             self.verifier.token_ahead(position, moment.mono);
         }
         let decision = self.policy.decide(checked, moment);
-        let of_the_sender = self.decide_on_sender(decision, presented, moment);
-        of_the_sender.unwrap_or_else(|error| (self.not_the_sender(error), Shown::NOTHING))
+        match self.judge_sender(&decision, presented, moment) {
+            Ok(shown) => (self.verifier.last_word(decision), shown),
+            Err(error) => (self.not_the_sender(error), Shown::NOTHING),
+        }
     }
 
-    /// `decision`, unless it is in the token's favour and the sender is not the one it is bound to.
+    /// The proof yet to be spent, unless a decision in the token's favour is refused because the sender is not
+    /// the one it is bound to. The proof for a token that is let in is spent here.
     #[inline]
-    fn decide_on_sender(
+    fn judge_sender(
         &self,
-        decision: Decision,
+        decision: &Decision,
         presented: &Presented<'_>,
         moment: Moment,
-    ) -> Result<(Decision, Shown), SenderError> {
+    ) -> Result<Shown, SenderError> {
         let senders = self.verifier.senders();
         match decision {
-            Decision::Deny(_) => Ok((decision, Shown::NOTHING)),
-            Decision::Ask(unsettled) => {
-                let shown = senders.judge(presented, unsettled.token().claims(), moment.wall)?;
-                Ok((Decision::Ask(unsettled), shown))
-            }
+            Decision::Deny(_) => Ok(Shown::NOTHING),
+            Decision::Ask(unsettled) => senders.judge(presented, unsettled.token().claims(), moment.wall),
             Decision::Allow(authorized) => {
                 let shown = senders.judge(presented, authorized.token().claims(), moment.wall)?;
-                senders.spend(shown, moment.wall)?;
-                Ok((self.verifier.last_word(Decision::Allow(authorized)), Shown::NOTHING))
+                senders.spend(shown, moment.wall).map(|()| Shown::NOTHING)
             }
         }
     }
@@ -241,7 +240,7 @@ impl Asked {
         };
         let moment = clock::now();
         match token.on_the_word_of(key_id, claims.as_ref(), moment.wall) {
-            Ok(verified) => match policy.decide(self.route.verifier.view().check(verified, moment), moment) {
+            Ok(verified) => match policy.decide(self.route.verifier.view().check(verified), moment) {
                 Decision::Ask(unsettled) => self.settle_verified(unsettled, answer),
                 decided => decided,
             },
@@ -259,7 +258,7 @@ impl Asked {
             return Answer::Refused;
         }
         let moment = clock::now();
-        let checked = verifier.view().check(token.clone(), moment);
+        let checked = verifier.view().check(token.clone());
         if let Some(newest) = checked.asked_since()
             && vouched.as_of.is_none_or(|as_of| as_of < newest)
         {

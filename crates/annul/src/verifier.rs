@@ -193,7 +193,10 @@ impl Verifier {
 
     #[inline]
     pub(crate) fn last_word(&self, decision: Decision) -> Decision {
-        decision.unless_refused(|token| !self.application_refuses(token))
+        match &self.inner.refuse_when {
+            Some(refuse) => decision.unless_refused(|token| !refuse(token)),
+            None => decision,
+        }
     }
 
     /// Whether the application's own callback refuses a token that would be let in.
@@ -242,12 +245,12 @@ impl Shared {
     /// the view moves on, so of another token the verdict is by a second one.
     fn check(&self, token: &str, moment: Moment) -> Result<CheckedToken, TokenError> {
         let look = self.view.look();
-        match look.check_known(&self.facts, token, moment) {
+        match look.check_known(&self.facts, token, moment.wall) {
             Some(checked) => {
                 metrics::cache_hit();
                 Ok(checked)
             }
-            None => Ok(self.view.check(self.verify_anew(token, &look, moment.wall)?, moment)),
+            None => Ok(self.view.check(self.verify_anew(token, &look, moment.wall)?)),
         }
     }
 

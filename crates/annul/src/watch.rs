@@ -191,7 +191,7 @@ impl Watch {
         if let Some(reason) = verifier.no_longer_accepts(self.token.issuer()) {
             return Standing::Over(WatchEvent::Refused(reason));
         }
-        let checked = verifier.view().check(self.token.clone(), moment);
+        let checked = verifier.view().check(self.token.clone());
         let is_vouched_for = self.view_vouches(&checked, moment.mono) || self.authority_vouches(moment.mono);
         let standing = match self.route.policy().decide(checked, moment) {
             Decision::Allow(_) => Standing::Good,

@@ -276,7 +276,7 @@ impl Authority {
     pub(crate) async fn is_active(&self, token: &VerifiedToken) -> Result<bool, VerbError> {
         // A reference is as good as its session, which is in the store.
         let view = self.own_view().filter(|_| token.key_id() != REFERENCE_KEY);
-        let verdict = view.map(|view| view.check(token.clone(), self.clock().moment()).verdict());
+        let verdict = view.map(|view| view.check(token.clone()).verdict());
         match verdict {
             Some(Verdict::Active { .. }) => return Ok(true),
             Some(Verdict::Revoked(_)) => return Ok(false),

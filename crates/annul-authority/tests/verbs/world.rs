@@ -167,7 +167,7 @@ impl World {
         let moment = self.follow().await;
         let seen = match self.trust.verify(&self.view, token, moment.wall) {
             Err(error) => Found::Refused(error.code().to_owned()),
-            Ok(verified) => match self.view.check(verified, moment).verdict() {
+            Ok(verified) => match self.view.check(verified).verdict() {
                 Verdict::Active { .. } => Found::Active,
                 Verdict::Revoked(refusal) => Found::Revoked(Some(refusal.at)),
                 Verdict::Indeterminate(cause) => panic!("the view cannot tell: {cause:?}"),

@@ -216,8 +216,13 @@ impl Unsettled {
 }
 
 /// A request turned away: why, and what to answer.
+///
+/// Kept apart from the decision, as what is [unsettled](Unsettled) is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
+pub struct Denial(Box<Grounds>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Grounds {
     reason: DenyReason,
     revoked_status: RevokedStatus,
 }
@@ -257,21 +262,21 @@ pub enum DenyReason {
 const RETRY_AFTER_SECONDS: u64 = 5;
 
 impl Denial {
-    pub(super) const fn on(reason: DenyReason, revoked_status: RevokedStatus) -> Self {
-        Self { reason, revoked_status }
+    pub(super) fn on(reason: DenyReason, revoked_status: RevokedStatus) -> Self {
+        Self(Box::new(Grounds { reason, revoked_status }))
     }
 
     /// Why.
     #[must_use]
     pub const fn reason(&self) -> &DenyReason {
-        &self.reason
+        &self.0.reason
     }
 
     /// The HTTP status: 401 when another token would help, 403 when none would, 503 when this
     /// process cannot tell.
     #[must_use]
     pub const fn status(&self) -> u16 {
-        match (&self.reason, self.revoked_status) {
+        match (&self.0.reason, self.0.revoked_status) {
             (DenyReason::Sender(SenderError::ProofMemoryFull), _) => 503,
             (DenyReason::Revoked(_), RevokedStatus::Forbidden) | (DenyReason::RefusedByApplication, _) => 403,
             (
@@ -289,7 +294,7 @@ impl Denial {
     /// The reason's stable name, for answers and metrics.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &self.reason {
+        match self.reason() {
             DenyReason::TokenRefused(error) => error.code(),
             DenyReason::Revoked(_) => "token_revoked",
             DenyReason::Stale { .. } => "view_stale",
@@ -315,7 +320,7 @@ impl Denial {
         if self.status() != 401 {
             return None;
         }
-        Some(match &self.reason {
+        Some(match self.reason() {
             DenyReason::TokenRefused(TokenError::Missing) => "Bearer".to_owned(),
             DenyReason::AuthTooOld { max_age } => format!(
                 "Bearer error=\"insufficient_user_authentication\", error_description=\"a more recent authentication is required\", max_age=\"{}\"",
@@ -331,7 +336,7 @@ impl Denial {
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
+        self.reason().fmt(f)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Ground, View};
 use crate::algebra::Refusal;
 use crate::position::Position;
 use crate::settings::Settings;
-use crate::time::{Moment, Monotonic, UnixSeconds};
+use crate::time::{Monotonic, UnixSeconds};
 use crate::token::{Facts, FactsCache, Verified, VerifiedToken};
 use crate::verdict::{Cause, Verdict};
 
@@ -19,8 +19,8 @@ impl View {
     /// cannot be told is a verdict of its own.
     ///
     /// The token's facts may be cached; the outcome must not be.
-    pub fn check(&self, token: VerifiedToken, moment: Moment) -> CheckedToken {
-        self.look().check(token, moment)
+    pub fn check(&self, token: VerifiedToken) -> CheckedToken {
+        self.look().check(token)
     }
 
     /// The view as it is now, for whoever asks it several things about one request. To be let go with the
@@ -52,30 +52,24 @@ impl Look {
     }
 
     /// Judges a verified token by this state.
-    pub fn check(&self, token: VerifiedToken, moment: Moment) -> CheckedToken {
+    pub fn check(&self, token: VerifiedToken) -> CheckedToken {
         let findings = Findings::of(&self.state, token.shared());
-        self.checked(token, findings, moment)
+        self.checked(token, findings)
     }
 
     /// Judges a token that `facts` keeps, verified by what this state says. `None` when it has to be
     /// verified anew.
     #[inline]
-    pub fn check_known(&self, facts: &FactsCache, text: &str, moment: Moment) -> Option<CheckedToken> {
+    pub fn check_known(&self, facts: &FactsCache, text: &str, now: UnixSeconds) -> Option<CheckedToken> {
         let stands = |known: &VerifiedToken| known.stands_on(self.ground());
         let judge = |known: &Verified| Findings::of(&self.state, known);
-        let (token, findings) = facts.find_and(text, self.ground_number(), moment.wall, stands, judge)?;
-        Some(self.checked(token, findings, moment))
+        let (token, findings) = facts.find_and(text, self.ground_number(), now, stands, judge)?;
+        Some(self.checked(token, findings))
     }
 
     #[inline]
-    fn checked(&self, token: VerifiedToken, findings: Findings, moment: Moment) -> CheckedToken {
-        CheckedToken {
-            findings,
-            checked: moment.mono,
-            age: self.state.freshness.age(moment.mono),
-            position: self.state.position,
-            token,
-        }
+    fn checked(&self, token: VerifiedToken, findings: Findings) -> CheckedToken {
+        CheckedToken { token, findings, position: self.state.position, proven: self.state.freshness.proven() }
     }
 }
 
@@ -87,15 +81,16 @@ impl Look {
 pub struct CheckedToken {
     token: VerifiedToken,
     findings: Findings,
-    checked: Monotonic,
-    age: Option<Duration>,
     position: Option<Position>,
+    /// The newest moment for which that view is proven to be complete.
+    proven: Option<Monotonic>,
 }
 
 impl CheckedToken {
     /// What the view says.
     pub fn verdict(&self) -> Verdict {
-        self.findings.verdict()
+        // A view without a position objects to every token.
+        self.findings.verdict(self.position.unwrap_or_default())
     }
 
     /// The position of the newest entry that the token has to be asked about for. An answer from before it
@@ -126,7 +121,7 @@ impl CheckedToken {
     /// The age at `now` of the view that was read; `None` when it was never proven.
     #[must_use]
     pub fn age(&self, now: Monotonic) -> Option<Duration> {
-        self.age.map(|age| age.saturating_add(now.since(self.checked)))
+        self.proven.map(|proven| now.since(proven))
     }
 
     /// The token's position, when it is ahead of the view: the follower has something to fetch.
@@ -145,7 +140,6 @@ impl CheckedToken {
 pub(crate) struct Findings {
     /// Nothing, for most tokens: so what every request hands on is small.
     objections: Option<Box<Objections>>,
-    position: Position,
 }
 
 /// What keeps a token from being active, not all of it nothing.
@@ -181,21 +175,21 @@ impl Findings {
             Ok(facts) => {
                 let refusal = judge(facts, state);
                 let cause = state.cannot_vouch(facts, position, settings);
-                Self::all(refusal, cause, asked_about(facts, state), position)
+                Self::all(refusal, cause, asked_about(facts, state))
             }
             Err(error) => Self::unknown(Cause::Unfit(error.clone())),
         })
     }
 
     #[inline]
-    fn all(refusal: Option<Refusal>, cause: Option<Cause>, ask_on: Option<AskOn>, position: Position) -> Self {
+    fn all(refusal: Option<Refusal>, cause: Option<Cause>, ask_on: Option<AskOn>) -> Self {
         let is_active = refusal.is_none() && cause.is_none() && ask_on.is_none();
         let objections = || Box::new(Objections { refusal, cause, ask_on });
-        Self { objections: (!is_active).then(objections), position }
+        Self { objections: (!is_active).then(objections) }
     }
 
     fn unknown(cause: Cause) -> Self {
-        Self::all(None, Some(cause), None, Position::default())
+        Self::all(None, Some(cause), None)
     }
 
     /// What revokes the token; one that holds at any age, if there is one.
@@ -217,12 +211,13 @@ impl Findings {
         Some(self.objections.as_ref()?.ask_on?.newest)
     }
 
-    fn verdict(&self) -> Verdict {
+    /// What is said of the token, by a view at `as_of`.
+    fn verdict(&self, as_of: Position) -> Verdict {
         match (self.refusal(), self.cause(), self.ask_on()) {
             (Some(refusal), _, _) => Verdict::Revoked(refusal),
             (None, Some(cause), _) => Verdict::Indeterminate(cause.clone()),
             (None, None, Some(refusal)) => Verdict::Indeterminate(Cause::AskOn(refusal)),
-            (None, None, None) => Verdict::Active { as_of: self.position },
+            (None, None, None) => Verdict::Active { as_of },
         }
     }
 }

@@ -69,6 +69,12 @@ impl Freshness {
         self.view_time = proven.map(|(_, view_time)| view_time).chain(self.view_time).max();
     }
 
+    /// The newest moment for which the view is proven to be complete.
+    #[inline]
+    pub(super) const fn proven(&self) -> Option<Monotonic> {
+        self.view_time
+    }
+
     pub(super) fn age(&self, now: Monotonic) -> Option<Duration> {
         self.view_time.map(|view_time| now.since(view_time))
     }
