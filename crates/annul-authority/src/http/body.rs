@@ -1,10 +1,13 @@
 //! Reading what a request carries: bounded, strict, and with every refusal named.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
+use futures::poll;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
@@ -164,9 +167,14 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 pub(super) const MAX_IDEMPOTENCY_KEY: usize = 255;
 
 async fn read(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
-    let bytes = tokio::time::timeout(within, to_bytes(body, limit))
-        .await
-        .map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive in time"))?;
+    let mut reading = pin!(to_bytes(body, limit));
+    let bytes = match poll!(&mut reading) {
+        // Most bodies came with the head and need no timer.
+        Poll::Ready(bytes) => bytes,
+        Poll::Pending => tokio::time::timeout(within, reading)
+            .await
+            .map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive in time"))?,
+    };
     bytes.map_err(|error| {
         let is_bound = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
         if is_bound {

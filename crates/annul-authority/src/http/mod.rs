@@ -36,17 +36,19 @@ pub mod tokens;
 mod unread;
 pub mod wellknown;
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use annul_core::token::ProofsSeen;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
+use futures::FutureExt as _;
+use http::Method;
 
 use crate::authority::Authority;
 use crate::config::Config;
@@ -54,6 +56,7 @@ use crate::feed::Feed;
 use crate::jwks_fetch::JwksFetcher;
 use crate::metrics::Metrics;
 use limits::Limits;
+use problem::Asked;
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -103,26 +106,33 @@ pub fn router(app: App) -> Router {
     let document = document::finished(document, &app.config);
     router
         .merge(openapi::document_route(&document))
-        // One stack: each `layer` of a router costs every request an allocation and copies of those below.
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn(problem::finish))
-                .layer(from_fn_with_state(app.clone(), count))
-                .layer(CatchPanicLayer::custom(panicked)),
-        )
+        // One layer: each of them costs every request allocations and copies of those below.
+        .layer(from_fn_with_state(app.clone(), around))
         .with_state(app)
 }
 
-/// Counts and logs each request by its route, never by its path: paths hold names.
-async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+/// What is done around every request, whatever it asks.
+async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    let request_id = request.extensions().get::<problem::RequestId>().cloned();
-    let response = next.run(request).await;
-    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
-    let request_id = request_id.as_ref().map_or("", problem::RequestId::as_str);
-    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    let (request, asked) = Asked::of(request).await;
+    let response = unharmed(next.run(request)).await;
+    count(&app, &method, matched.as_ref(), asked.request_id(), &response, begun.elapsed());
+    asked.answered(response).await
+}
+
+/// Counts and logs a request by its route, never by its path: paths hold names.
+fn count(
+    app: &App,
+    method: &Method,
+    matched: Option<&MatchedPath>,
+    request_id: &str,
+    response: &Response,
+    took: Duration,
+) {
+    let route = matched.map_or("none", MatchedPath::as_str);
+    let status = response.status().as_u16();
     app.metrics.request(method.as_str(), route, status, took);
     let code = response.extensions().get::<problem::Problem>().map(|problem| problem.code().name());
     if status >= 500 {
@@ -130,12 +140,14 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
     } else {
         tracing::debug!(%method, route, status, code, request_id, ?took, "request answered");
     }
-    response
 }
 
-/// A panic answers as any other failure; what it said goes to the log, not to the client.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
-fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
+/// What a handler answers. A panic answers as any other failure; what it said goes to the log, not to the client.
+async fn unharmed(handling: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(|panic| panicked(panic.as_ref()))
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Response {
     use axum::response::IntoResponse as _;
     let message = payload
         .downcast_ref::<String>()
@@ -144,4 +156,17 @@ fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
         .unwrap_or("no message");
     tracing::error!(message, "a handler panicked");
     problem::Problem::new(codes::Code::Internal, "the request met a fault of the authority").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_answers_as_any_other_failure() {
+        let response = unharmed(async { panic!("a secret of the fault, on purpose") }).await;
+        assert_eq!(response.status().as_u16(), 500);
+        let problem = response.extensions().get::<problem::Problem>().unwrap();
+        assert_eq!(problem.code(), codes::Code::Internal);
+    }
 }

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -288,36 +287,54 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bytes a caller's own request id may have; a longer or odd one is replaced.
 const MAX_REQUEST_ID: usize = 64;
 
-/// The outermost layer: names the request, writes errors in their form, forbids caching where the
-/// handler did not say otherwise, and hears a refused client out.
-pub async fn finish(mut request: Request, next: Next) -> Response {
-    let request_id = RequestId::of(request.headers());
-    request.extensions_mut().insert(request_id.clone());
-    let is_oauth = request.uri().path().starts_with("/oauth2/");
-    let (request, unread) = Unread::of(request);
-    let mut response = next.run(request).await;
+/// What the answer to a request needs to know of it.
+pub(super) struct Asked {
+    request_id: RequestId,
+    is_oauth: bool,
+    unread: Unread,
+}
 
-    let status = response.status();
-    unread.take_in(status).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem.render(is_oauth, request_id.as_str());
-    } else if status.is_client_error() || status.is_server_error() {
-        let allow = response.headers().get(http::header::ALLOW).cloned();
-        let code = Code::of_status(status.as_u16());
-        response = Problem::new(code, code.title()).render(is_oauth, request_id.as_str());
-        if let Some(allow) = allow {
-            response.headers_mut().insert(http::header::ALLOW, allow);
+impl Asked {
+    /// Names the request; it is returned as its handler gets it.
+    pub(super) async fn of(mut request: Request) -> (Request, Self) {
+        let request_id = RequestId::of(request.headers());
+        request.extensions_mut().insert(request_id.clone());
+        let is_oauth = request.uri().path().starts_with("/oauth2/");
+        let (request, unread) = Unread::of(request).await;
+        (request, Self { request_id, is_oauth, unread })
+    }
+
+    /// The text of the request's id.
+    pub(super) fn request_id(&self) -> &str {
+        self.request_id.as_str()
+    }
+
+    /// Hears a refused client out, writes errors in their form and forbids caching where the handler did not say
+    /// otherwise.
+    pub(super) async fn answered(self, mut response: Response) -> Response {
+        let Self { request_id, is_oauth, unread } = self;
+        let status = response.status();
+        unread.take_in(status).await;
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = problem.render(is_oauth, request_id.as_str());
+        } else if status.is_client_error() || status.is_server_error() {
+            let allow = response.headers().get(http::header::ALLOW).cloned();
+            let code = Code::of_status(status.as_u16());
+            response = Problem::new(code, code.title()).render(is_oauth, request_id.as_str());
+            if let Some(allow) = allow {
+                response.headers_mut().insert(http::header::ALLOW, allow);
+            }
         }
-    }
 
-    let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if is_oauth {
-        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        let headers = response.headers_mut();
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if is_oauth {
+            headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        }
+        headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REQUEST_ID, request_id.0);
+        response
     }
-    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REQUEST_ID, request_id.0);
-    response
 }
 
 const fn is_error_text(character: char) -> bool {
