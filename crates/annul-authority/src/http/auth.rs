@@ -199,8 +199,8 @@ pub fn has_authorization(headers: &HeaderMap) -> bool {
 /// Undoes `application/x-www-form-urlencoded`; `None` for a broken escape or bytes that are no UTF-8.
 #[must_use]
 pub fn form_decode(encoded: &[u8]) -> Option<String> {
-    // A token has nothing to be undone, and is most of a form.
-    if !encoded.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+    // A token has nothing to be undone, and is most of a form: two searches by words take less than one by bytes.
+    if !encoded.contains(&b'+') && !encoded.contains(&b'%') {
         return String::from_utf8(encoded.to_vec()).ok();
     }
     let mut bytes = Vec::with_capacity(encoded.len());
