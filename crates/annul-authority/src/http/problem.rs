@@ -166,7 +166,7 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// A bare status with the problem beside it; [`finish`] writes the document.
+    /// A bare status with the problem beside it; the layer around the request writes the document.
     fn into_response(self) -> Response {
         let mut response = StatusCode::from_u16(self.status).unwrap_or_default().into_response();
         response.extensions_mut().insert(self);
