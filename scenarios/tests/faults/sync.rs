@@ -74,7 +74,7 @@ impl Drop for Injection {
 async fn no_answer_leaves_before_a_slow_disk_has_it_and_the_order_stays() {
     const DELAY: Duration = Duration::from_millis(1_500);
     let mut authority = Authority::start();
-    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 5_000).await;
+    let service = Service::start_with(&authority, "api", |options| options.max_staleness_ms = 4_000).await;
     let alice = authority.login("alice", "phone").await;
     let bob = authority.login("bob", "phone").await;
     service.accepts(alice.token()).await;

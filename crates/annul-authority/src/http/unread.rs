@@ -26,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub(super) struct Unread(Option<oneshot::Receiver<Body>>);
 
 impl Unread {
-    /// The request as its handler gets it. Waits for nothing.
+    /// The request as its handler gets it. Looks once at what has come of its body, and waits for nothing.
     pub(super) async fn of(request: Request) -> (Request, Self) {
         if request.body().is_end_stream() {
             return (request, Self(None));

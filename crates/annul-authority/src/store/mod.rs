@@ -107,7 +107,8 @@ pub trait Store: Send + Sync {
 
     /// Opens a session, and ends the one it replaces by its own entry in the same transaction.
     ///
-    /// The session carries that entry's position, else the head. It is judged over all its targets
+    /// The session carries that entry's position, else the head, or the one at which the token that it descends
+    /// from was judged. It is judged over all its targets
     /// by what is in force against sessions and against access before it exists: a session that
     /// could not be used is not opened ([`Refused::Revoked`], [`Refused::SubjectBlocked`]). The
     /// subject's claims are its own, under those given. Where the login changes the subject's state,

@@ -60,7 +60,7 @@ async fn ask_until_turned_away(
     loop {
         let answer = service.show(&token).await?;
         let at = Instant::now();
-        match answer {
+        match &answer {
             Answer::Accepted { .. } => {
                 if let Some(entered) = entered.take() {
                     // Nobody waits any more when another client failed.
@@ -73,7 +73,7 @@ async fn ask_until_turned_away(
             other => return Err(format!("{}: a good token got {other:?}", service.name).into()),
         }
         if started.elapsed() > PATIENCE {
-            return Err(format!("{} still takes the revoked token after {PATIENCE:?}", service.name).into());
+            return Err(format!("{} still answers {answer:?} after {PATIENCE:?}", service.name).into());
         }
     }
 }

@@ -148,8 +148,12 @@ impl AuthorityClient {
             let Undelivered { error, may_be_done } = match attempt {
                 Ok(Ok(body)) => return Ok(body),
                 Ok(Err(undelivered)) => undelivered,
-                // Why an attempt failed says more than that the last one had no time left.
-                Err(_) => return Err(failed.unwrap_or_else(|| self.timed_out())),
+                // Why an attempt failed says more than that the last one had no time left; but an earlier answer
+                // does not tell what became of the last one.
+                Err(_) => {
+                    let open = failed.filter(|error: &ClientError| error.status().is_none());
+                    return Err(open.unwrap_or_else(|| self.timed_out()));
+                }
             };
             let repeats = self.on_failure == OnFailure::Repeat && (call.twice == Twice::AsOnce || !may_be_done);
             let Some(asked) = error.may_repeat().filter(|_| repeats) else {

@@ -62,6 +62,8 @@ async fn a_path_cannot_carry_the_credential_to_another_host() {
 enum Fate {
     /// The connection breaks: whoever sent it cannot know whether it was done.
     Broken,
+    /// It is taken, and no answer comes.
+    Unanswered,
     Answered(&'static str, &'static str),
 }
 
@@ -84,6 +86,9 @@ async fn fated(fates: Vec<Fate>) -> (String, JoinHandle<Vec<String>>) {
                 assert!(connection.read_buf(&mut request).await.unwrap() > 0, "the request was cut short");
             }
             heads.push(String::from_utf8(request).unwrap());
+            if matches!(fate, Fate::Unanswered) {
+                std::future::pending::<()>().await;
+            }
             if let Fate::Answered(status, body) = fate {
                 let length = body.len();
                 let answer =
@@ -98,6 +103,16 @@ async fn fated(fates: Vec<Fate>) -> (String, JoinHandle<Vec<String>>) {
 
 fn key(head: &str) -> Option<&str> {
     head.lines().find_map(|line| line.strip_prefix("idempotency-key: "))
+}
+
+/// An answer to an attempt before says nothing of the one that may have been done.
+#[tokio::test]
+async fn a_write_that_is_not_answered_in_time_is_not_said_to_be_refused() {
+    for refused in [LIMITED, FAILED] {
+        let (url, _) = fated(vec![refused, Fate::Unanswered]).await;
+        let late = client(&url).within(Duration::from_secs(2));
+        assert_eq!(within(late.revoke(&revoke_alice())).await.unwrap_err().code(), "authority_timed_out");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::secrets::secret::Secret;
 use crate::verbs::bounds;
 
 impl Authority {
-    /// The entries that are asked for, in the order of their names and none twice; at least one.
+    /// The entries that are asked for, in the order of asking and none twice; at least one.
     pub(super) async fn asked(&self, request: &RevokeRequest) -> Result<Vec<NewRevocation>, VerbError> {
         let named = match (&request.token, request.targets.as_slice()) {
             (Some(token), []) => vec![self.token_named(token).await?],

@@ -81,10 +81,11 @@ fn session_may_be_revoked(world: &World<'_>, issue: &Request<Issue>) -> bool {
             (asked, Position(u64::MAX, 0), u64::MAX)
         }
     };
-    // Its time is read before it waits for its place in the log, so a cutoff in seconds that overtook it reaches it.
+    // Its time is read before it waits for its place in the log, so a cutoff in seconds that overtook it reaches it:
+    // one that did not surely have its place when it was asked for.
     let overtook = |entry: &Entry| {
-        let is_later = entry.acknowledged.is_none_or(|acknowledged| acknowledged >= issue.sent);
-        session.is_none() && is_later && matches!(entry.cutoff, Cutoff::Before(_))
+        let was_there = world.writes.iter().any(|write| write.ended < issue.sent && write.last >= entry.at);
+        session.is_none() && !was_there && matches!(entry.cutoff, Cutoff::Before(_))
     };
     let entries = world.against(&names.targets());
     entries.into_iter().any(|entry| {
