@@ -191,6 +191,8 @@ impl Verifier {
         removed.then_some(DenyReason::TokenRefused(TokenError::IssuerMismatch))
     }
 
+    /// Lets the application's own callback refuse what would be let in. Without one the decision stays where it
+    /// is: to move it costs more than to ask.
     #[inline]
     pub(crate) fn last_word(&self, decision: Decision) -> Decision {
         match &self.inner.refuse_when {

@@ -13,6 +13,7 @@
 mod chapter;
 mod client;
 mod disturbance;
+mod lines;
 mod mutations;
 mod notebook;
 mod reader;
